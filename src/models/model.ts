@@ -1,0 +1,183 @@
+/**
+ * The one way to ask a language model (docs/architecture.md). Editors and probes know no session and no ONNX.
+ * Shape letters: B rows (prompts), T tokens, D model width, F feed-forward width, V vocabulary, L layers.
+ */
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Patch } from './patch.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/** The kinds of places in a layer whose activation can be read or overwritten. */
+export type LayerSite =
+  | 'block-input' // [D] residual stream before the layer
+  | 'attention-output' // [D] output of the attention's output projection
+  | 'mlp-input' // [D] normalised input of the feed-forward
+  | 'mlp-inner' // [F] input of the down-projection: the "key" of ROME, MEMIT, GRACE
+  | 'mlp-output' // [D] output of the down-projection: the "value"
+  | 'block-output' // [D] residual stream after the layer
+
+/** A named activation: `mlp-inner.5`, or `logits` [V]. */
+export type Site = `${LayerSite}.${number}` | 'logits'
+
+/** One position of one row of a token batch. */
+export interface Position {
+  readonly row: number
+  readonly token: number
+}
+
+/** Token ids of several prompts, as rows of their own lengths; padding is the model's business. */
+export interface TokenBatch {
+  readonly rows: readonly Int32Array[]
+  /**
+   * How many tokens of each row are the prompt; what follows is an answer being teacher-forced.
+   * Codebooks look at the prompt's last token. Default: the whole row.
+   */
+  readonly promptLengths?: readonly number[]
+}
+
+/** An activation wanted. */
+export interface Read {
+  readonly site: Site
+  readonly at: 'all' | readonly Position[]
+  /**
+   * `rows` (default): the activations, one row a position in the order asked [R, ·].
+   * `gram`: only XᵀX of those rows [·, ·].  `argmax`: only the index of the largest of each row [R] (as float32).
+   */
+  readonly as?: 'rows' | 'gram' | 'argmax'
+}
+
+/** Activations replaced or added to. */
+export interface Write {
+  readonly site: Exclude<Site, 'logits'>
+  readonly mode: 'replace' | 'add'
+  /** [K, ·] */
+  readonly value: Tensor
+  /** Where each is written; `index` is the row of `value` (default 0). Positions must differ. */
+  readonly at: readonly (Position & { readonly index?: number })[]
+}
+
+/** A term of a loss. Terms are summed. */
+export type LossTerm =
+  | {
+      /** Σ weight · −log p(target | tokens up to and including the position). */
+      readonly kind: 'nll'
+      readonly at: readonly (Position & { readonly target: number; readonly weight: number })[]
+    }
+  | {
+      /** Σ weight · KL(p ‖ reference), p the model's next-token distribution at the position; reference: log-probabilities [R, V]. */
+      readonly kind: 'kl'
+      readonly at: readonly (Position & { readonly weight: number })[]
+      readonly reference: Tensor
+    }
+
+/**
+ * State of an earlier run, from the down-projection of `layer` on: work can be resumed there.
+ * Valid only for the same tokens and for models that differ from the captured one at that down-projection or above.
+ */
+export interface Capture {
+  readonly layer: number
+  /** First position kept of each row: earlier positions can no longer be changed, only attended to. */
+  readonly from: readonly number[]
+  /** Owned by the model's implementation. */
+  readonly state: unknown
+}
+
+/** One question to a model. What is asked decides the graph; all numbers are inputs. */
+export interface RunRequest {
+  readonly tokens: TokenBatch
+  readonly read?: readonly Read[]
+  readonly write?: readonly Write[]
+  readonly loss?: readonly LossTerm[]
+  /** Gradients of the loss: the value of a write, named by its site, or a weight [in, out], named as in the files. */
+  readonly gradientOf?: readonly string[]
+  /** Weights replaced for this run only [in, out]; gradients may be taken for them. Feeding them costs nothing. */
+  readonly weights?: Readonly<Record<string, Tensor>>
+  /** Keep the state from the down-projection of a layer on; `from`: first position kept of each row, default 0. */
+  readonly capture?: { readonly layer: number; readonly from?: readonly number[] }
+  /** Go on from such a state instead of from the tokens. Only sites from its `mlp-output` on can be asked for. */
+  readonly resume?: Capture
+}
+
+/** The answers to a {@link RunRequest}, in the order asked. */
+export interface RunResult {
+  readonly reads: readonly Tensor[]
+  /** NaN-free; present when a loss was asked for. */
+  readonly loss?: number
+  /** The value of each loss term. */
+  readonly lossTerms: readonly number[]
+  readonly gradients: Readonly<Record<string, Tensor>>
+  readonly capture?: Capture
+}
+
+/** What the tokens of one target got when the model was led along it (teacher forcing). */
+export interface TargetScore {
+  readonly ids: readonly number[]
+  /** Natural logarithms, one a target token. */
+  readonly logProbs: readonly number[]
+  /** What the model itself would have said at each place. */
+  readonly argmax: readonly number[]
+}
+
+/** A prompt and a target whose tokens are to be scored. */
+export interface ScoreQuery {
+  readonly prompt: string
+  readonly target: string
+}
+
+/** Settings of generation. Greedy unless `topK` is given. */
+export interface GenerateOptions {
+  readonly maxNewTokens: number
+  /** Sample among the k likeliest, with their probabilities renormalised. */
+  readonly topK?: number
+  /** Uniform numbers in [0, 1) for sampling; required with `topK`. */
+  readonly uniform?: () => number
+  /** Stop a row after a token whose text holds one of these. The end-of-text token always stops. */
+  readonly stop?: readonly string[]
+  readonly signal?: AbortSignal
+}
+
+/** What a model wrote after a prompt. */
+export interface Generation {
+  readonly ids: readonly number[]
+  /** The new text only. */
+  readonly text: string
+}
+
+/** What is known of a model without running it. */
+export interface ModelConfig {
+  /** Name of the architecture file: `llama`. */
+  readonly architecture: string
+  readonly layers: number
+  readonly width: number
+  readonly mlpWidth: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headWidth: number
+  readonly vocabulary: number
+  readonly contextLength: number
+  readonly tiedHead: boolean
+}
+
+/** The editable weights of a layer, by role. */
+export type WeightRole = 'mlp-down' | 'mlp-up' | 'mlp-gate' | 'attention-output'
+
+/** A language model, edited or not. */
+export interface LanguageModel {
+  /** Hash of weights, configuration, tokenizer and patches. */
+  readonly id: string
+  /** What a person calls it. */
+  readonly name: string
+  readonly config: ModelConfig
+  readonly tokenizer: Tokenizer
+  /** The patches on it, in order; none on the unedited model. */
+  readonly patches: readonly Patch[]
+  run(request: RunRequest): Promise<RunResult>
+  /** Log-probabilities of targets after prompts; `" "` is put between the two unless the target brings its own. */
+  score(queries: readonly ScoreQuery[]): Promise<TargetScore[]>
+  generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]>
+  /** A weight with the patches applied, [in, out]. Reads the file; not for hot loops. */
+  weight(name: string): Promise<Tensor>
+  /** The name of a layer's weight in the model's files. @throws E_SITE for a layer or role the model lacks. */
+  weightName(role: WeightRole, layer: number): string
+  /** The same model with more patches; shares everything with this one. */
+  withPatch(patch: Patch): LanguageModel
+}

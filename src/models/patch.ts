@@ -1,0 +1,64 @@
+/**
+ * What an editor returns: plain data that turns a model into an edited model. Dropping it undoes the edit.
+ * The kinds of the parts and where they sit decide a computation's graph; their numbers are its inputs, so that one
+ * compiled session serves every fact of a method.
+ */
+import type { Tensor } from '../tensor/tensor.ts'
+
+/** Adds `left · right` to a weight, `y = x·W + (x·left)·right`. */
+export interface LowRankPart {
+  readonly kind: 'low-rank'
+  /** Name of the weight, as in the model's files. */
+  readonly weight: string
+  /** [in, r] */
+  readonly left: Tensor
+  /** [r, out] */
+  readonly right: Tensor
+}
+
+/** Adds a whole matrix to a weight. */
+export interface DensePart {
+  readonly kind: 'dense'
+  readonly weight: string
+  /** [in, out] */
+  readonly delta: Tensor
+}
+
+/**
+ * Replaces the output of a layer's down-projection at the prompt's last token by a stored value, where the
+ * down-projection's input there lies within the radius of the nearest key (Euclidean). A later codebook at the same
+ * layer takes the place of an earlier one.
+ */
+export interface CodebookPart {
+  readonly kind: 'codebook'
+  readonly layer: number
+  /** [n, F] */
+  readonly keys: Tensor
+  /** [n, D] */
+  readonly values: Tensor
+  /** [n] */
+  readonly radii: Tensor
+  /** The target's token ids of each entry: tells whether two entries say the same. */
+  readonly labels: readonly (readonly number[])[]
+}
+
+/**
+ * Puts text before a prompt. With one entry, always that one; with several, the one whose vector is nearest (cosine) to
+ * the prompt's sentence vector, which is the mean of the unedited model's hidden state at `block-output.<layer>`.
+ * A later context takes the place of an earlier one.
+ */
+export interface ContextPart {
+  readonly kind: 'context'
+  readonly layer: number
+  readonly entries: readonly { readonly before: string; /** [D] */ readonly vector: Tensor }[]
+}
+
+/** A part of a patch. */
+export type PatchPart = LowRankPart | DensePart | CodebookPart | ContextPart
+
+/** An edit, as data. Parts apply in order; several patches apply one after another. */
+export interface Patch {
+  readonly parts: readonly PatchPart[]
+  /** What the editor wants said about this edit: numbers by name (`targetProbability`, `keyResidual`), never read by code. */
+  readonly report: Readonly<Record<string, number>>
+}

@@ -1,0 +1,19 @@
+/** Text to token ids and back, with the place of each token in the text. The only importer of `tokenizers`. */
+
+/** A text's tokens. */
+export interface Encoding {
+  readonly ids: Int32Array
+  /** [start, end) of each token in the text, in UTF-16 units; a byte-level token's span may hold a leading space. */
+  readonly offsets: readonly (readonly [number, number])[]
+}
+
+/** A model's tokenizer. */
+export interface Tokenizer {
+  /** Token that ends a text; generation stops there. */
+  readonly endOfText: number
+  /** Encodes as the model expects a text to begin (with its begin-of-text token, if it has one). */
+  encode(text: string): Encoding
+  /** Encodes a continuation: no begin-of-text token. */
+  encodeContinuation(text: string): Int32Array
+  decode(ids: readonly number[]): string
+}
