@@ -7,13 +7,13 @@ export interface Encoding {
   readonly offsets: readonly (readonly [number, number])[]
 }
 
-/** A model's tokenizer. */
+/** A model's tokenizer. Its calls are promises because the library underneath works off the event loop. */
 export interface Tokenizer {
   /** Token that ends a text; generation stops there. */
   readonly endOfText: number
   /** Encodes as the model expects a text to begin (with its begin-of-text token, if it has one). */
-  encode(text: string): Encoding
+  encode(text: string): Promise<Encoding>
   /** Encodes a continuation: no begin-of-text token. */
-  encodeContinuation(text: string): Int32Array
-  decode(ids: readonly number[]): string
+  encodeContinuation(text: string): Promise<Int32Array>
+  decode(ids: readonly number[]): Promise<string>
 }
