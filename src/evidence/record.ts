@@ -2,6 +2,7 @@
  * One line of a run's journal. A probe record is named by method, regime, fact, probe and item: once in a run, never twice.
  * Records and `run.json` are all that scoring sees.
  */
+import type { Family, Hparams } from '../editors/editor.ts'
 import type { Criterion, Reading } from '../probes/probe.ts'
 
 /** Facts common to all records. */
@@ -60,3 +61,81 @@ export interface CaseRecord extends RecordBase {
 
 /** A line of the journal. */
 export type JournalRecord = ProbeRecord | CostRecord | FailureRecord | CaseRecord
+
+/** A method as it was run: its version and settings are part of the run's identity. */
+export interface MethodInfo {
+  readonly name: string
+  readonly title: string
+  readonly family: Family
+  readonly version: number
+  readonly hparams: Hparams
+}
+
+/** A probe as it was asked. */
+export interface ProbeInfo {
+  readonly name: string
+  readonly criterion: Criterion
+  readonly version: number
+}
+
+/** The machine a run was made on. Timings are this machine's and are never merged with another's. */
+export interface MachineInfo {
+  readonly platform: string
+  readonly arch: string
+  readonly cpu: string
+  readonly cores: number
+  readonly memoryBytes: number
+}
+
+/** The model that was edited. */
+export interface ModelInfo {
+  readonly name: string
+  /** Hash of weights, configuration and tokenizer. */
+  readonly id: string
+  readonly architecture: string
+  readonly layers: number
+  readonly width: number
+}
+
+/** The data set a run drew its cases from. */
+export interface DataInfo {
+  /** What a person calls it: a file's name or a built-in set's. */
+  readonly name: string
+  /** Hash of all its facts, as read. */
+  readonly hash: string
+  /** The format it was read as: `counterfact`, `zsre`, … */
+  readonly format: string
+  /** The ids of the cases' facts, in the order in which they are run. */
+  readonly cases: readonly string[]
+  /** How many facts the data set holds in all. */
+  readonly facts: number
+}
+
+/** The settings that all methods of a run share. */
+export interface RunSettings {
+  readonly seed: number
+  /** At most so many prompts of one probe are asked about one fact. */
+  readonly itemsPerProbe: number
+  /** Tokens of a free answer, at least; facts with long targets get more. */
+  readonly maxNewTokens: number
+  /** Hash of the text that preparations learn from; null where the model itself is sampled. */
+  readonly text: string | null
+}
+
+/** `run.json`: what was run, on what, with which settings. Written before the first record, never changed. */
+export interface RunInfo {
+  readonly schemaVersion: 1
+  /** Hash of everything that determines the results: all of this but times, machine and versions of programs. */
+  readonly id: string
+  /** ISO 8601, UTC. */
+  readonly createdAt: string
+  readonly model: ModelInfo
+  readonly data: DataInfo
+  readonly methods: readonly MethodInfo[]
+  readonly probes: readonly ProbeInfo[]
+  readonly regimes: readonly string[]
+  readonly settings: RunSettings
+  readonly machine: MachineInfo
+  /** Versions of the programs: `whichedit`, `node`, `onnxruntime`. */
+  readonly versions: Readonly<Record<string, string>>
+}
