@@ -1,0 +1,64 @@
+/** Normalisations along the last axis. */
+import { checkShape, formatShape, makeNode, type Node, type Op, scalarLike } from '../graph.ts'
+import { add, divide, exp, meanLast, multiply, sqrt, subtract } from './elementwise.ts'
+import { sum, sumTo } from './reduce.ts'
+
+const last = (x: Node): readonly number[] => [x.shape.length - 1]
+
+/** `y = eˣ / Σ eˣ`, with `dx = y (dy − Σ dy·y)`. */
+export const SOFTMAX: Op = {
+  name: 'softmax',
+  shape: ([x]) => x?.shape ?? [],
+  emit: (emitter, inputs) => emitter.node('Softmax', inputs, { axis: -1 }),
+  gradient: (node, upstream) => {
+    const weighted = multiply(upstream, node)
+    return [subtract(weighted, multiply(node, sum(weighted, last(node))))]
+  },
+}
+
+/** `y = x − ln Σ eˣ`, with `dx = dy − eʸ Σ dy`. */
+export const LOG_SOFTMAX: Op = {
+  name: 'log-softmax',
+  shape: ([x]) => x?.shape ?? [],
+  emit: (emitter, inputs) => emitter.node('LogSoftmax', inputs, { axis: -1 }),
+  gradient: (node, upstream) => [subtract(upstream, multiply(exp(node), sum(upstream, last(node))))],
+}
+
+/**
+ * `y = w · x / r`, `r = √(mean x² + ε)` (Zhang & Sennrich 2019). With `h = x / r` and `a = w·dy`:
+ * `dx = (a − h · mean(a·h)) / r`.
+ */
+export const RMS_NORM: Op<{ epsilon: number }> = {
+  name: 'rms-norm',
+  shape: ([x, w]) => {
+    const fits = w?.shape.length === 1 && w.shape[0] === x?.shape.at(-1)
+    checkShape(fits, 'rms-norm', `expected one weight a column, found ${formatShape(w?.shape ?? [])}`)
+    return x?.shape ?? []
+  },
+  emit: (emitter, inputs, node) =>
+    emitter.node('SimplifiedLayerNormalization', inputs, { axis: -1, epsilon: { float: node.attributes.epsilon } }),
+  gradient: (node, upstream) => {
+    const [x, w] = node.inputs
+    if (x === undefined || w === undefined) return []
+    const r = sqrt(add(meanLast(multiply(x, x)), scalarLike(x, node.attributes.epsilon)))
+    const h = divide(x, r)
+    const a = multiply(upstream, w)
+    const dw = multiply(upstream, h)
+    return [divide(subtract(a, multiply(h, meanLast(multiply(a, h)))), r), sumTo(dw, w.shape)]
+  },
+}
+
+/** Softmax along the last axis. */
+export function softmax(x: Node): Node {
+  return makeNode(SOFTMAX, [x], {})
+}
+
+/** Logarithm of the softmax along the last axis. */
+export function logSoftmax(x: Node): Node {
+  return makeNode(LOG_SOFTMAX, [x], {})
+}
+
+/** Root-mean-square normalisation with a weight per column. */
+export function rmsNorm(x: Node, w: Node, epsilon: number): Node {
+  return makeNode(RMS_NORM, [x, w], { epsilon })
+}

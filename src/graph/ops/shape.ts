@@ -1,0 +1,80 @@
+/** Operations that move values about without changing them. */
+import { checkShape, type Dim, formatShape, makeNode, type Node, type Op, type Shape, times } from '../graph.ts'
+
+/** The same values in row-major order under another shape. */
+export const RESHAPE: Op<{ shape: Shape }> = {
+  name: 'reshape',
+  shape: ([x], { shape }) => {
+    const from = x?.shape ?? []
+    const fits = times(...from) === times(...shape)
+    checkShape(fits, 'reshape', `expected as many values, found ${formatShape(from)} to ${formatShape(shape)}`)
+    return shape
+  },
+  emit: (emitter, [x], node) => emitter.node('Reshape', [x ?? '', emitter.shape(node.attributes.shape)]),
+  gradient: (node, upstream) => [reshape(upstream, node.inputs[0]?.shape ?? [])],
+}
+
+/** Axes in another order: axis `i` of the result is axis `order[i]` of the input. */
+export const TRANSPOSE: Op<{ order: readonly number[] }> = {
+  name: 'transpose',
+  shape: ([x], { order }) => order.map((axis) => x?.shape[axis] ?? 0),
+  emit: (emitter, [x], node) => emitter.node('Transpose', [x ?? ''], { perm: node.attributes.order }),
+  gradient: (node, upstream) => {
+    const { order } = node.attributes
+    return [
+      transpose(
+        upstream,
+        order.map((_, axis) => order.indexOf(axis)),
+      ),
+    ]
+  },
+}
+
+/** Two values one after the other along an axis. `size` names the joint size where a part is symbolic. */
+export const CONCAT: Op<{ axis: number; size: Dim }> = {
+  name: 'concat',
+  shape: ([a], { axis, size }) => (a?.shape ?? []).map((dim, i) => (i === axis ? size : dim)),
+  emit: (emitter, inputs, node) => emitter.node('Concat', inputs, { axis: node.attributes.axis }),
+  gradient: (node, upstream) => {
+    const { axis } = node.attributes
+    const [a, b] = node.inputs
+    return [
+      makeNode(PART, [upstream, ...(a ? [a] : [])], { axis, end: 'start' }),
+      makeNode(PART, [upstream, ...(b ? [b] : [])], { axis, end: 'end' }),
+    ]
+  },
+}
+
+/** The first or the last part of a value along an axis, as long as a second value is there. */
+export const PART: Op<{ axis: number; end: string }> = {
+  name: 'part',
+  shape: ([, like]) => like?.shape ?? [],
+  emit: (emitter, [x, like], node) => {
+    const { axis, end } = node.attributes
+    const length = emitter.node('Shape', [like ?? ''], { start: axis, end: axis + 1 })
+    const [from, to] =
+      end === 'start'
+        ? [emitter.int64([0]), length]
+        : [
+            emitter.node('Sub', [emitter.node('Shape', [x ?? ''], { start: axis, end: axis + 1 }), length]),
+            emitter.int64([2 ** 31]),
+          ]
+    return emitter.node('Slice', [x ?? '', from, to, emitter.int64([axis])])
+  },
+  noGradient: 'made by a gradient only',
+}
+
+/** The same values in another shape. */
+export function reshape(x: Node, shape: Shape): Node {
+  return makeNode(RESHAPE, [x], { shape })
+}
+
+/** Axes in another order. */
+export function transpose(x: Node, order: readonly number[]): Node {
+  return makeNode(TRANSPOSE, [x], { order })
+}
+
+/** Two values one after the other along an axis; `size` is the joint size of that axis. */
+export function concat(a: Node, b: Node, axis: number, size: Dim): Node {
+  return makeNode(CONCAT, [a, b], { axis, size })
+}
