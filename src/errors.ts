@@ -13,7 +13,20 @@ interface ErrorSpec {
 
 /** Every error the product raises on purpose. Keep the rows sorted. */
 export const ERRORS = {
+  E_BATCH: {
+    message:
+      '{title} edits one fact at a time, found {found}. Edit them one by one, each with the earlier patches as its history.',
+    exit: 2,
+  },
+  E_HPARAM: {
+    message: '{method}: {setting}: expected {expected}, found {found}. See `whichedit methods show {method}`.',
+    exit: 2,
+  },
   E_INTERNAL: { message: 'internal: {what}. This is a defect of whichedit, please report it.', exit: 1 },
+  E_NO_FACTS: { message: '{title} has nothing to edit: expected at least one fact, found none.', exit: 2 },
+  E_SETTINGS: { message: '{problems}', exit: 2 },
+  E_SETTINGS_MISSING: { message: 'expected a YAML file at {file}, found none. Check the path.', exit: 66 },
+  E_SETTINGS_UNREADABLE: { message: 'expected a YAML file at {file}, could not read it: {reason}.', exit: 66 },
   E_SHAPE: { message: '{where}: {what}', exit: 1 },
 } as const satisfies Record<string, ErrorSpec>
 

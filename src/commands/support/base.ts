@@ -5,10 +5,10 @@
  */
 import { Command, type Interfaces } from '@oclif/core'
 import type { Context } from '../../context.ts'
+import { printableLines } from '../../printable.ts'
 import { createRandom } from '../../tensor/random.ts'
 import { describeFailure, type Exit, formatFailure, toFailureJson } from './failure.ts'
 import { BASE_FLAGS } from './flags.ts'
-import { printableLines } from './printable.ts'
 import { createProgress, type Progress, SILENT } from './progress.ts'
 import { type SignalWatch, watchSignals } from './signals.ts'
 import { applyColorChoice, type ColorChoice, type Display, describeDisplay, isInteractive } from './terminal.ts'

@@ -1,8 +1,8 @@
 /** The whole process: from its arguments to its exit code. `bin/run.js` does nothing but call it. */
 import { Config, Errors, run } from '@oclif/core'
+import { printableLines } from '../../printable.ts'
+import { suggest } from '../../suggest.ts'
 import { describeFailure, formatFailure, toFailureJson } from './failure.ts'
-import { printableLines } from './printable.ts'
-import { suggest } from './suggest.ts'
 
 /** What a bare `whichedit` does. */
 const DEFAULT_COMMAND = 'advise'

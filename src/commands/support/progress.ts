@@ -3,7 +3,7 @@
  * else a line when a task begins and one every half minute.
  */
 import type { ProgressEvent } from '../../context.ts'
-import { printable } from './printable.ts'
+import { printable } from '../../printable.ts'
 
 /** Where progress goes. */
 export interface ProgressStream {
