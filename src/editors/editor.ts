@@ -27,9 +27,12 @@ export type Hparams = Readonly<Record<string, number | string | boolean>>
 /** What one setting means. */
 export interface HparamField {
   readonly meaning: string
+  /** `layer` marks a layer of the model: its range is the model's, and published values carry over by relative depth. */
   readonly unit: string
-  /** The values allowed: a closed range of numbers, or a list of words. Absent for booleans. */
+  /** The values allowed: a closed range of numbers, or a list of words. Absent for booleans and layers. */
   readonly range?: readonly [number, number] | readonly string[]
+  /** Only whole numbers. */
+  readonly whole?: true
   /** The name of this setting in the reference code. */
   readonly reference: string
 }

@@ -31,10 +31,22 @@ export type FineTuneHparams = {
 
 /** What the settings of fine-tuning mean. */
 export const FINE_TUNE_HPARAMS: HparamSpec<FineTuneHparams> = {
-  layer: { meaning: 'layer whose down-projection is trained', unit: 'layer', range: [0, 1000], reference: 'layers' },
+  layer: { meaning: 'layer whose down-projection is trained', unit: 'layer', reference: 'layers' },
   learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-8, 1], reference: 'lr' },
-  steps: { meaning: 'most epochs over the facts', unit: 'epochs', range: [1, 10000], reference: 'num_steps' },
-  batchSize: { meaning: 'facts a step of Adam', unit: 'facts', range: [1, 10000], reference: 'batch_size' },
+  steps: {
+    meaning: 'most epochs over the facts',
+    unit: 'epochs',
+    range: [1, 10000],
+    whole: true,
+    reference: 'num_steps',
+  },
+  batchSize: {
+    meaning: 'facts a step of Adam',
+    unit: 'facts',
+    range: [1, 10000],
+    whole: true,
+    reference: 'batch_size',
+  },
   normLimit: {
     meaning: 'most that any number of the matrix may change; 0: no limit',
     unit: '1',

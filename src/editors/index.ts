@@ -1,0 +1,12 @@
+/** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
+import type { Editor } from './editor.ts'
+import { ftL } from './ft-l.ts'
+import { ftM } from './ft-m.ts'
+import { none } from './none.ts'
+
+/** The editors, by name. */
+export const EDITORS = {
+  none,
+  'ft-l': ftL,
+  'ft-m': ftM,
+} satisfies Record<string, Editor>
