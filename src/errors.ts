@@ -18,12 +18,82 @@ export const ERRORS = {
       '{title} edits one fact at a time, found {found}. Edit them one by one, each with the earlier patches as its history.',
     exit: 2,
   },
+  E_CASES: {
+    message: 'asked for {asked} cases: expected a whole number from 1 to {facts}, the facts there are.',
+    exit: 2,
+  },
+  E_DISK_FULL: {
+    message:
+      'expected room to write {path}, found the disk full ({reason}). Free some space and run the same command again: what was finished is kept.',
+    exit: 75,
+  },
+  E_FACT: {
+    message: '{file}, record {record} (line {line}): expected {expected}, found {found}. {advice}',
+    exit: 2,
+  },
+  E_FACTS_EMPTY: {
+    message: '{file}: expected at least one fact, found {found}. {advice}',
+    exit: 2,
+  },
+  E_FACTS_FORMAT: {
+    message:
+      '{file}, record {record} (line {line}): expected a record of one of the formats\n{formats}\nfound {found}. {advice}',
+    exit: 2,
+  },
+  E_FACTS_MISSING: {
+    message: 'expected a file of facts at {file}, found none. Check the path, or take a built-in set: {sets}.',
+    exit: 66,
+  },
+  E_FACTS_UNREADABLE: {
+    message: 'expected a file of facts at {file}, could not read it: {reason}.',
+    exit: 66,
+  },
   E_HPARAM: {
     message: '{method}: {setting}: expected {expected}, found {found}. See `whichedit methods show {method}`.',
     exit: 2,
   },
   E_INTERNAL: { message: 'internal: {what}. This is a defect of whichedit, please report it.', exit: 1 },
+  E_JOURNAL: {
+    message:
+      '{file}:{line}: {problem}. The file was changed or damaged after it was written; start over with --fresh, or put the line right.',
+    exit: 2,
+  },
+  E_LANE_DIED: {
+    message: '{title} was ended by the system ({how}) during {stage}{hint}.',
+    exit: 1,
+  },
+  E_LANE_STOPPED: {
+    message: 'the program that runs {title} was stopped from outside ({how}). Run the same command again to go on.',
+    exit: 75,
+  },
+  E_NOT_FINITE: {
+    message: '{where}: expected finite numbers, found {found}. The edit has broken the model.',
+    exit: 1,
+  },
+  E_NOT_POSITIVE_DEFINITE: {
+    message:
+      'expected a positive definite matrix, found the pivot {pivot} at row {row}; give more text for the statistics or a larger ridge',
+    exit: 1,
+  },
+  E_NOT_WRITABLE: {
+    message:
+      'expected to be allowed to write {path}, found that it is not ({reason}). Run in another folder or change its permissions.',
+    exit: 1,
+  },
   E_NO_FACTS: { message: '{title} has nothing to edit: expected at least one fact, found none.', exit: 2 },
+  E_NO_RUN: {
+    message: 'expected {wanted} in {root}, found {found}. Make one with `whichedit probe`.',
+    exit: 66,
+  },
+  E_RUN_FILE: {
+    message: '{file}: {problem}. Expected what `whichedit probe` wrote; start over with --fresh.',
+    exit: 2,
+  },
+  E_RUN_LOCKED: {
+    message:
+      'expected to be the only one at work on run {id}, found process {pid} on it. Wait for it to end, or stop it.',
+    exit: 75,
+  },
   E_SETTINGS: { message: '{problems}', exit: 2 },
   E_SETTINGS_MISSING: { message: 'expected a YAML file at {file}, found none. Check the path.', exit: 66 },
   E_SETTINGS_UNREADABLE: { message: 'expected a YAML file at {file}, could not read it: {reason}.', exit: 66 },

@@ -50,7 +50,12 @@ function openStream(path: readonly string[]): Random {
     integer,
     normal,
     gamma: (shape) => drawGamma(shape, uniform, normal),
-    shuffle: (items) => shuffle(items, integer),
+    // Sorting by random keys: with 53 bits a key, ties are out of reach.
+    shuffle: (items) =>
+      items
+        .map((item) => ({ item, key: uniform() }))
+        .sort((a, b) => a.key - b.key)
+        .map(({ item }) => item),
   }
 }
 
@@ -73,16 +78,4 @@ function drawGamma(shape: number, uniform: () => number, normal: () => number): 
     const v = (1 + c * x) ** 3
     if (v > 0 && Math.log(1 - uniform()) < 0.5 * x * x + d - d * v + d * Math.log(v)) return d * v
   }
-}
-
-/** Fisher and Yates, from the back. */
-function shuffle<T>(items: readonly T[], integer: (below: number) => number): T[] {
-  const result = [...items]
-  for (let last = result.length - 1; last > 0; last--) {
-    const other = integer(last + 1)
-    const moved = result[last] as T
-    result[last] = result[other] as T
-    result[other] = moved
-  }
-  return result
 }

@@ -27,8 +27,8 @@ export function quantile(values: readonly number[], probability: number): number
   }
   const sorted = [...values].sort((a, b) => a - b)
   const place = (sorted.length - 1) * probability
-  const low = sorted[Math.floor(place)] as number
-  const high = sorted[Math.ceil(place)] as number
+  const low = sorted[Math.floor(place)] ?? Number.NaN
+  const high = sorted[Math.ceil(place)] ?? Number.NaN
   // Equal ends also keep infinite values from making a NaN.
   return low === high ? low : low + (place - Math.floor(place)) * (high - low)
 }
