@@ -13,6 +13,11 @@ interface ErrorSpec {
 
 /** Every error the product raises on purpose. Keep the rows sorted. */
 export const ERRORS = {
+  E_ARCHITECTURE: {
+    message:
+      'expected a model of a supported architecture ({known}), found {type}. Other architectures cannot be edited yet.',
+    exit: 2,
+  },
   E_BATCH: {
     message:
       '{title} edits one fact at a time, found {found}. Edit them one by one, each with the earlier patches as its history.',
@@ -20,6 +25,16 @@ export const ERRORS = {
   },
   E_CASES: {
     message: 'asked for {asked} cases: expected a whole number from 1 to {facts}, the facts there are.',
+    exit: 2,
+  },
+  E_CONFIG: {
+    message:
+      'config.json: {key}: expected {expected}, found {found}. Is this a complete model folder of this architecture?',
+    exit: 2,
+  },
+  E_CONTEXT_LENGTH: {
+    message:
+      'expected at most {limit} tokens, as many as the model can attend to, found {found}. Shorten the prompt or the context.',
     exit: 2,
   },
   E_DISK_FULL: {
@@ -66,6 +81,15 @@ export const ERRORS = {
     message: 'the program that runs {title} was stopped from outside ({how}). Run the same command again to go on.',
     exit: 75,
   },
+  E_METHOD: {
+    message: 'expected a method of {known}, found "{found}".{hint} `whichedit methods list` tells what each does.',
+    exit: 2,
+  },
+  E_MISSING_INPUT: {
+    message:
+      'nobody can be asked here, and these are missing: {flags}. Give them as flags{variables}, or run on a terminal.',
+    exit: 2,
+  },
   E_NOT_FINITE: {
     message: '{where}: expected finite numbers, found {found}. The edit has broken the model.',
     exit: 1,
@@ -85,6 +109,10 @@ export const ERRORS = {
     message: 'expected {wanted} in {root}, found {found}. Make one with `whichedit probe`.',
     exit: 66,
   },
+  E_POSITION: {
+    message: 'row {row}: expected a position from {first} to before {length}, found {token}.',
+    exit: 1,
+  },
   E_RUN_FILE: {
     message: '{file}: {problem}. Expected what `whichedit probe` wrote; start over with --fresh.',
     exit: 2,
@@ -98,6 +126,15 @@ export const ERRORS = {
   E_SETTINGS_MISSING: { message: 'expected a YAML file at {file}, found none. Check the path.', exit: 66 },
   E_SETTINGS_UNREADABLE: { message: 'expected a YAML file at {file}, could not read it: {reason}.', exit: 66 },
   E_SHAPE: { message: '{where}: {what}', exit: 1 },
+  E_SITE: {
+    message:
+      'expected a site of the layers {first} to {last} of this model (and after the state resumed from), found {site}.',
+    exit: 2,
+  },
+  E_WEIGHT: {
+    message: 'the model has no weight named {name}. Is the folder complete (all shards, matching config.json)?',
+    exit: 2,
+  },
 } as const satisfies Record<string, ErrorSpec>
 
 /** A code of {@link ERRORS}. */

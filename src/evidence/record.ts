@@ -62,6 +62,18 @@ export interface CaseRecord extends RecordBase {
 /** A line of the journal. */
 export type JournalRecord = ProbeRecord | CostRecord | FailureRecord | CaseRecord
 
+/** What the unedited model said to the questions about one fact: asked once, shared by all methods. */
+export interface CaseReadings {
+  readonly factId: string
+  readonly items: readonly {
+    readonly probe: string
+    readonly item: number
+    readonly base: Reading
+    /** Of what the item requires, where it requires something. */
+    readonly required?: Reading
+  }[]
+}
+
 /** A method as it was run: its version and settings are part of the run's identity. */
 export interface MethodInfo {
   readonly name: string
