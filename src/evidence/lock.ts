@@ -27,7 +27,7 @@ export interface Lock {
 
 const STALE_MS = 10_000
 /** Held for milliseconds: whoever waits this long waits for a dead one. */
-const GUARD = { stale: 5_000, retries: { retries: 80, minTimeout: 100, maxTimeout: 100 } }
+const GUARD = { realpath: false, stale: 5_000, retries: { retries: 80, minTimeout: 100, maxTimeout: 100 } }
 
 /**
  * Takes the lock of a run's folder.
@@ -35,7 +35,7 @@ const GUARD = { stale: 5_000, retries: { retries: 80, minTimeout: 100, maxTimeou
  */
 export async function lockRun(folder: string, id: string, owner: Owner): Promise<Lock> {
   return await whileWriting(folder, async () => {
-    const releaseGuard = await lock(folder, { ...GUARD, lockfilePath: join(folder, 'lock.guard') })
+    const releaseGuard = await lock(join(folder, 'guard'), GUARD)
     try {
       return await takeLock(folder, id, owner)
     } finally {
@@ -45,17 +45,17 @@ export async function lockRun(folder: string, id: string, owner: Owner): Promise
 }
 
 async function takeLock(folder: string, id: string, owner: Owner): Promise<Lock> {
-  const lockfilePath = join(folder, 'lock')
+  const file = join(folder, 'run')
   const ownerFile = join(folder, 'owner.json')
   const holder = await readOwner(ownerFile)
-  const options = { lockfilePath, stale: STALE_MS }
-  if (await check(folder, options)) {
+  const options = { realpath: false, stale: STALE_MS }
+  if (await check(file, options)) {
     const hasEnded = holder !== undefined && holder.host === hostname() && !owner.isAlive(holder.pid)
     if (!hasEnded) throw lockedBy(id, holder?.pid)
-    await rmdir(lockfilePath)
+    await rmdir(`${file}.lock`)
   }
   let isLost = false
-  const release = await lock(folder, {
+  const release = await lock(file, {
     ...options,
     onCompromised: () => {
       isLost = true
