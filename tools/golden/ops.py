@@ -154,8 +154,8 @@ def attention():
 
 
 def fused_attention(past):
-    """Two rows, two query heads on one key/value head of width 16, two new positions after `past` earlier ones."""
-    batch, new, heads, shared, width = 2, 2, 2, 1, 16
+    """Two rows, two query heads on one key/value head of width 16; two positions at once, or one after `past` earlier ones."""
+    batch, new, heads, shared, width = 2, (1 if past else 2), 2, 1, 16
     rows = past + new
     q, k, v = normal(batch, new, heads * width), normal(batch, new, shared * width), normal(batch, new, shared * width)
     keys, values = normal(batch, shared, past, width), normal(batch, shared, past, width)
@@ -180,6 +180,7 @@ def fused_attention(past):
         "attributes": {"heads": heads, "kvHeads": shared, "headWidth": width},
         "inputs": [stored(x) for x in (*inputs, ends, total, cos, sin)],
         "outputs": [stored(x) for x in (output, keys, values)],
+        "symbols": {"S": rows},
     })
 
 
