@@ -51,14 +51,14 @@ export class Session {
   /**
    * Runs the graph. Outputs are fresh arrays.
    * @param feeds every input by name; their sizes give the symbols their values
-   * @param wanted names of outputs to fetch; default all
+   * @param options `wanted`: names of outputs to fetch, default all; `sizes`: values of symbols that no input shows alone
    * @throws E_INTERNAL for a missing feed, E_SHAPE for one that does not fit
    */
   async run(
     feeds: Readonly<Record<string, AnyTensor>>,
-    wanted?: readonly string[],
+    options: { readonly wanted?: readonly string[]; readonly sizes?: Readonly<Record<string, number>> } = {},
   ): Promise<Record<string, AnyTensor>> {
-    const symbols = new Map<string, number>()
+    const symbols = new Map(Object.entries(options.sizes ?? {}))
     const native: Record<string, OrtTensor> = {}
     for (const [name, node] of this.#model.inputs) {
       const fed = feeds[name]
@@ -70,7 +70,7 @@ export class Session {
       const sizes = shape.map((dim) => BigInt(evaluateDim(dim, symbols)))
       native[name] = new OrtTensor('int64', BigInt64Array.from(sizes), [sizes.length])
     }
-    const names = wanted ?? [...this.#model.outputs.keys()]
+    const names = options.wanted ?? [...this.#model.outputs.keys()]
     const values = names.map((name) => this.#model.outputs.get(name)?.value ?? '')
     const fetched = await this.#native.run(native, values)
     const results: Record<string, AnyTensor> = {}

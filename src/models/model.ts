@@ -41,8 +41,11 @@ export interface Read {
   /**
    * `rows` (default): the activations, one row a position in the order asked [R, ·].
    * `gram`: only XᵀX of those rows [·, ·].  `argmax`: only the index of the largest of each row [R] (as float32).
+   * `log-probs`: of logits only, the log-probability of one target a position [R].
    */
-  readonly as?: 'rows' | 'gram' | 'argmax'
+  readonly as?: 'rows' | 'gram' | 'argmax' | 'log-probs'
+  /** The targets of `log-probs`. */
+  readonly targets?: readonly number[]
 }
 
 /** Activations replaced or added to. */
@@ -137,6 +140,7 @@ export interface GenerateOptions {
 
 /** What a model wrote after a prompt. */
 export interface Generation {
+  /** The new tokens, the one that ends the text aside. */
   readonly ids: readonly number[]
   /** The new text only. */
   readonly text: string

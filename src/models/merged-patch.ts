@@ -1,0 +1,63 @@
+/** Several patches as one: what a graph needs to know of them (kinds and places) and what it is fed (numbers). */
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { CodebookPart, ContextPart, LowRankPart, Patch } from './patch.ts'
+
+/** All parts of a model's patches, joined by place. */
+export interface MergedPatch {
+  /** Low-rank deltas by weight, factors of several patches side by side: left [in, r], right [r, out]. */
+  readonly lowRank: ReadonlyMap<string, { readonly left: Tensor; readonly right: Tensor }>
+  /** Sums of dense deltas by weight [in, out]. */
+  readonly dense: ReadonlyMap<string, Tensor>
+  /** The latest codebook of each layer, unless it is empty. */
+  readonly codebooks: ReadonlyMap<number, CodebookPart>
+  readonly context: ContextPart | null
+}
+
+/** Joins patches in order. */
+export function mergePatches(patches: readonly Patch[]): MergedPatch {
+  const parts = patches.flatMap((patch) => patch.parts)
+  const lowRank = new Map<string, LowRankPart[]>()
+  const dense = new Map<string, Tensor>()
+  const codebooks = new Map<number, CodebookPart>()
+  let context: ContextPart | null = null
+  for (const part of parts) {
+    if (part.kind === 'low-rank') lowRank.set(part.weight, [...(lowRank.get(part.weight) ?? []), part])
+    else if (part.kind === 'dense') dense.set(part.weight, addTensors(dense.get(part.weight), part.delta))
+    else if (part.kind === 'codebook') codebooks.set(part.layer, part)
+    else context = part
+  }
+  return {
+    lowRank: new Map([...lowRank].map(([name, factors]) => [name, joinFactors(factors)])),
+    dense,
+    codebooks: new Map([...codebooks].filter(([, book]) => (book.radii.shape[0] ?? 0) > 0)),
+    context,
+  }
+}
+
+function addTensors(sum: Tensor | undefined, delta: Tensor): Tensor {
+  if (sum === undefined) return delta
+  return tensor(
+    sum.data.map((value, i) => value + (delta.data[i] ?? 0)),
+    delta.shape,
+  )
+}
+
+function joinFactors(parts: readonly LowRankPart[]): { left: Tensor; right: Tensor } {
+  const [first] = parts
+  if (first !== undefined && parts.length === 1) return first
+  const rows = first?.left.shape[0] ?? 0
+  const columns = first?.right.shape[1] ?? 0
+  const rank = parts.reduce((total, part) => total + (part.left.shape[1] ?? 0), 0)
+  const left = new Float32Array(rows * rank) // [in, r]
+  const right = new Float32Array(rank * columns) // [r, out]
+  let at = 0
+  for (const part of parts) {
+    const width = part.left.shape[1] ?? 0
+    for (let row = 0; row < rows; row++) {
+      left.set(part.left.data.subarray(row * width, (row + 1) * width), row * rank + at)
+    }
+    right.set(part.right.data, at * columns)
+    at += width
+  }
+  return { left: tensor(left, [rows, rank]), right: tensor(right, [rank, columns]) }
+}

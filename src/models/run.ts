@@ -1,0 +1,241 @@
+/**
+ * `model.run`: one question becomes one graph. What is asked (sites, kinds, gradients) makes the graph's key; tokens,
+ * positions, vectors and weights are its feeds.
+ */
+import { WhicheditError } from '../errors.ts'
+import { gradient } from '../graph/gradient.ts'
+import { input, type Node } from '../graph/graph.ts'
+import { matmul } from '../graph/ops/matmul.ts'
+import { argmax } from '../graph/ops/reduce.ts'
+import { addRows, gatherRows, replaceRows } from '../graph/ops/rows.ts'
+import type { AnyTensor } from '../graph/session.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Configuration, Network } from './architecture.ts'
+import { type KeysValues, pastInputs, plainAttention } from './attention.ts'
+import { makeCapture, openWindow, type Window } from './capture.ts'
+import { buildHead, type HeadRows, headRows } from './head.ts'
+import type { MergedPatch } from './merged-patch.ts'
+import type { LayerSite, Read, RunRequest, RunResult, Site, Write } from './model.ts'
+import { indices, openScope, patchFeeds, patchKey, TOKENS } from './scope.ts'
+import type { Sessions } from './sessions.ts'
+import type { StoredWeight } from './weights.ts'
+
+/** What a question is put to. */
+export interface Engine {
+  readonly network: Network
+  readonly weights: ReadonlyMap<string, StoredWeight>
+  readonly sessions: Sessions
+}
+
+/** A model's patches, as one, with the weights that dense deltas made [in, out]. */
+export interface Edits {
+  readonly patch: MergedPatch
+  readonly dense: Readonly<Record<string, Tensor>>
+}
+
+/** Answers a request. @throws E_SITE, E_POSITION, E_CONTEXT_LENGTH, E_NOT_FINITE */
+export async function runRequest(engine: Engine, edits: Edits, request: RunRequest): Promise<RunResult> {
+  checkSites(engine.network.config, request)
+  const replaced = { ...edits.dense, ...request.weights }
+  const window = openWindow(engine.network.config, request)
+  const key = requestKey(request, window, patchKey(edits.patch, new Set(Object.keys(replaced))))
+  const session = await engine.sessions.get(key, () =>
+    buildGraph(engine, edits.patch, Object.keys(replaced), request, window.hasPast),
+  )
+
+  const head = headRows(request, window)
+  const feeds: Record<string, AnyTensor> = { ...window.feeds, ...patchFeeds(edits.patch, window.promptEnds) }
+  Object.assign(feeds, head.feeds)
+  for (const [name, value] of Object.entries(replaced)) feeds[`weight ${name}`] = value
+  request.write?.forEach((write, i) => {
+    feeds[`write ${i}`] = spreadRows(write)
+    feeds[`write-rows ${i}`] = indices(write.at.map(window.indexOf))
+  })
+  request.read?.forEach((read, i) => {
+    if (read.site !== 'logits') feeds[`read-rows ${i}`] = indices(window.positionsOf(read.at).map(window.indexOf))
+  })
+  return collect(engine.network.config, request, head, await session.run(feeds, { sizes: window.sizes }))
+}
+
+function buildGraph(
+  { network, weights }: Engine,
+  patch: MergedPatch,
+  replaced: readonly string[],
+  request: RunRequest,
+  hasPast: boolean,
+): Record<string, Node> {
+  const { config } = network
+  const outputs: Record<string, Node> = {}
+  const differentiable = new Map<string, Node>()
+  const fed = new Map<string, Node>()
+  for (const name of replaced) {
+    const [out = 0, into = 0] = weights.get(name)?.shape ?? []
+    const node = input(`weight ${name}`, [into, out])
+    fed.set(name, node)
+    differentiable.set(name, node)
+  }
+  const captured = request.capture?.layer
+  const keep = (layer: number, made: KeysValues): void => {
+    if (captured === undefined || layer <= captured) return
+    outputs[`keys ${layer}`] = made.keys
+    outputs[`values ${layer}`] = made.values
+  }
+  const scope = openScope({
+    weights,
+    patch,
+    fed,
+    attention: plainAttention(config, hasPast ? (layer) => pastInputs(config, layer) : undefined, keep),
+    atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
+  })
+
+  let x: Node
+  let next = 0
+  if (request.resume === undefined) x = network.embed(scope, input('ids', [TOKENS], 'int64'))
+  else {
+    const { layer } = request.resume
+    const residual = input('residual', [TOKENS, config.width])
+    const inner = scope.site('mlp-inner', layer, input('inner', [TOKENS, config.mlpWidth]))
+    x = network.fromDownProjection(scope, layer, { residual, inner })
+    next = layer + 1
+  }
+  for (let layer = next; layer < config.layers; layer++) {
+    const cut = network.toDownProjection(scope, layer, x)
+    if (layer === captured) Object.assign(outputs, cut)
+    x = network.fromDownProjection(scope, layer, cut)
+  }
+
+  const loss = buildHead((rows) => network.head(scope, rows), x, request, config.vocabulary, outputs)
+  const names = request.gradientOf ?? []
+  if (loss === null || names.length === 0) return outputs
+  const wrt = names.map((name) => {
+    const node = differentiable.get(name)
+    if (node === undefined) {
+      throw new WhicheditError('E_INTERNAL', { what: `a gradient for ${name}, which is neither written nor fed` })
+    }
+    return node
+  })
+  gradient(loss, wrt).forEach((node, i) => {
+    outputs[`gradient ${names[i]}`] = node
+  })
+  return outputs
+}
+
+/** What happens at a site: writes first, in order, then reads. Returns what goes on. */
+function visitSite(
+  request: RunRequest,
+  site: Site,
+  value: Node,
+  outputs: Record<string, Node>,
+  differentiable: Map<string, Node>,
+): Node {
+  let current = value
+  request.write?.forEach((write, i) => {
+    if (write.site !== site) return
+    const rows = input(`write-rows ${i}`, [`writes(${i})`], 'int64')
+    const written = input(`write ${i}`, [`writes(${i})`, value.shape[1] ?? 0])
+    differentiable.set(site, written)
+    current = (write.mode === 'add' ? addRows : replaceRows)(current, rows, written)
+  })
+  request.read?.forEach((read, i) => {
+    if (read.site !== site) return
+    const rows = gatherRows(current, input(`read-rows ${i}`, [`reads(${i})`], 'int64'))
+    outputs[`read ${i}`] = read.as === 'gram' ? matmul(rows, rows, 'a') : read.as === 'argmax' ? argmax(rows) : rows
+  })
+  return current
+}
+
+function requestKey(request: RunRequest, window: Window, patch: string): string {
+  return JSON.stringify([
+    patch,
+    request.resume?.layer ?? null,
+    window.hasPast,
+    request.capture?.layer ?? null,
+    request.read?.map(({ site, as }) => [site, as ?? 'rows']) ?? [],
+    request.write?.map(({ site, mode }) => [site, mode]) ?? [],
+    request.loss?.map(({ kind }) => kind) ?? [],
+    request.gradientOf ?? [],
+  ])
+}
+
+/** The value of a write, one row a position [R, ·]. */
+function spreadRows({ value, at }: Write): Tensor {
+  const width = value.shape[1] ?? 0
+  const data = new Float32Array(at.length * width)
+  at.forEach(({ index = 0 }, i) => {
+    data.set(value.data.subarray(index * width, (index + 1) * width), i * width)
+  })
+  return tensor(data, [at.length, width])
+}
+
+/** The inverse for gradients: rows of the same value are summed. */
+function gatherGradient({ value, at }: Write, rows: Tensor): Tensor {
+  const width = value.shape[1] ?? 0
+  const data = new Float32Array(value.data.length)
+  at.forEach(({ index = 0 }, i) => {
+    for (let j = 0; j < width; j++) {
+      const to = index * width + j
+      data[to] = (data[to] ?? 0) + (rows.data[i * width + j] ?? 0)
+    }
+  })
+  return tensor(data, value.shape)
+}
+
+function collect(
+  config: Configuration,
+  request: RunRequest,
+  head: HeadRows,
+  outputs: Readonly<Record<string, AnyTensor>>,
+): RunResult {
+  const reads = (request.read ?? []).map((read, i) => readResult(read, outputs[`read ${i}`], head.picks.get(i)))
+  const lossTerms = (request.loss ?? []).map((_, i) => Number(outputs[`term ${i}`]?.data[0]))
+  const loss = lossTerms.reduce((total, term) => total + term, 0)
+  const gradients: Record<string, Tensor> = {}
+  for (const name of request.gradientOf ?? []) {
+    const found = toFloats(outputs[`gradient ${name}`])
+    const write = request.write?.find(({ site }) => site === name)
+    gradients[name] = write === undefined ? found : gatherGradient(write, found)
+    checkFinite(gradients[name], `the gradient of ${name}`)
+  }
+  reads.forEach((read, i) => {
+    checkFinite(read, `${request.read?.[i]?.site}`)
+  })
+  if (!Number.isFinite(loss)) throw new WhicheditError('E_NOT_FINITE', { where: 'the loss', found: String(loss) })
+  const capture = makeCapture(config, request, outputs)
+  return { reads, lossTerms, gradients, ...(request.loss ? { loss } : {}), ...(capture ? { capture } : {}) }
+}
+
+function readResult(read: Read, output: AnyTensor | undefined, pick: readonly number[] | undefined): Tensor {
+  if (read.as !== 'argmax') return toFloats(output)
+  const all = Float32Array.from(output?.data ?? [], Number)
+  const data = pick === undefined ? all : Float32Array.from(pick, (place) => all[place] ?? Number.NaN)
+  return tensor(data, [data.length])
+}
+
+function toFloats(value: AnyTensor | undefined): Tensor {
+  if (value?.dtype !== 'float32') throw new WhicheditError('E_INTERNAL', { what: 'the graph lacks an output' })
+  return value
+}
+
+function checkFinite({ data }: Tensor, where: string): void {
+  // A sum over the data is finite only if every number is (or the numbers are absurdly large: just as wrong).
+  let total = 0
+  for (const value of data) total += value
+  if (!Number.isFinite(total)) throw new WhicheditError('E_NOT_FINITE', { where, found: String(total) })
+}
+
+function checkSites(config: Configuration, request: RunRequest): void {
+  const first = request.resume?.layer ?? 0
+  const asked = [...(request.read ?? []), ...(request.write ?? [])].map(({ site }) => site)
+  for (const site of asked) {
+    if (site === 'logits') continue
+    const layer = Number(site.slice(site.indexOf('.') + 1))
+    const kind = site.slice(0, site.indexOf('.')) as LayerSite
+    const early = request.resume !== undefined && layer === first && EARLY.includes(kind)
+    if (!Number.isInteger(layer) || layer < first || layer >= config.layers || early) {
+      throw new WhicheditError('E_SITE', { site, first, last: config.layers - 1 })
+    }
+  }
+}
+
+// Sites of a layer that lie before its down-projection: a resumed run no longer passes them.
+const EARLY: readonly LayerSite[] = ['block-input', 'attention-output', 'mlp-input', 'mlp-inner']

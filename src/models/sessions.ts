@@ -1,0 +1,39 @@
+/** Compiled graphs of one model, kept by what decides their shape: compiling takes seconds, feeding takes none. */
+import type { Node } from '../graph/graph.ts'
+import { Session, type SessionOptions } from '../graph/session.ts'
+
+/** How many sessions stay compiled. Each holds tens of megabytes; a method needs two or three. */
+const KEPT_SESSIONS = 12
+
+/** Owns a model's sessions. */
+export class Sessions {
+  readonly #options: SessionOptions
+  // Insertion order is order of use: the first is the one used longest ago.
+  readonly #sessions = new Map<string, Promise<Session>>()
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+  }
+
+  /** The session of a graph; `build` is called when there is none for the key. */
+  async get(key: string, build: () => Readonly<Record<string, Node>>): Promise<Session> {
+    const known = this.#sessions.get(key)
+    this.#sessions.delete(key)
+    const session = known ?? Session.create(build(), this.#options)
+    this.#sessions.set(key, session)
+    const [oldest] = this.#sessions.keys()
+    if (this.#sessions.size > KEPT_SESSIONS && oldest !== undefined) await this.#release(oldest)
+    return session
+  }
+
+  /** Releases all sessions. */
+  async close(): Promise<void> {
+    for (const key of [...this.#sessions.keys()]) await this.#release(key)
+  }
+
+  async #release(key: string): Promise<void> {
+    const session = this.#sessions.get(key)
+    this.#sessions.delete(key)
+    await (await session)?.release()
+  }
+}
