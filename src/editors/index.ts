@@ -2,6 +2,8 @@
 import type { Editor } from './editor.ts'
 import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
+import { grace } from './grace.ts'
+import { ike } from './ike.ts'
 import { none } from './none.ts'
 
 /** The editors, by name. */
@@ -9,4 +11,6 @@ export const EDITORS = {
   none,
   'ft-l': ftL,
   'ft-m': ftM,
+  grace,
+  ike,
 } satisfies Record<string, Editor>

@@ -13,6 +13,7 @@ import type { Context } from '../../context.ts'
 import type { Fact } from '../../facts/fact.ts'
 import type { LanguageModel, RunRequest } from '../../models/model.ts'
 import type { Patch } from '../../models/patch.ts'
+import { norm } from '../../tensor/linalg.ts'
 import { tensor } from '../../tensor/tensor.ts'
 import type { HparamSpec } from '../editor.ts'
 import { createAdam } from './adam.ts'
@@ -146,11 +147,4 @@ function clampAround(values: Float32Array, centre: Float32Array, limit: number):
     const c = centre[i] ?? 0
     values[i] = Math.min(Math.max(values[i] ?? 0, c - limit), c + limit)
   }
-}
-
-/** The Euclidean (Frobenius) norm, accumulated in float64. */
-function norm(values: Float32Array): number {
-  let sum = 0
-  for (const value of values) sum += value * value
-  return Math.sqrt(sum)
 }
