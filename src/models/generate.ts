@@ -20,9 +20,10 @@ import {
   rotaryTable,
   windowMask,
 } from './attention.ts'
+import type { MergedPatch } from './merged-patch.ts'
 import type { GenerateOptions } from './model.ts'
 import type { Edits, Engine } from './run.ts'
-import { indices, openScope, patchFeeds, patchKey, TOKENS } from './scope.ts'
+import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS } from './scope.ts'
 
 /** The rows of a generation: prompts as token ids, and where to stop. */
 export interface GenerationJob extends GenerateOptions {
@@ -40,10 +41,10 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
   if (longest + maxNewTokens > config.contextLength) {
     throw new WhicheditError('E_CONTEXT_LENGTH', { limit: config.contextLength, found: longest + maxNewTokens })
   }
-  const fed = new Set(Object.keys(edits.dense))
-  const key = `generate ${k ?? 'greedy'} ${patchKey(edits.patch, fed)}`
-  const session = await sessions.get(key, () => buildGraph(engine, edits, k))
-
+  const sessionFor = (patch: MergedPatch) => {
+    const key = `generate ${k ?? 'greedy'} ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
+    return sessions.get(key, () => buildGraph(engine, { ...edits, patch }, k))
+  }
   const constants: Record<string, AnyTensor> = {}
   for (const [name, value] of Object.entries(edits.dense)) constants[`weight ${name}`] = value
   const written: number[][] = prompts.map(() => [])
@@ -58,11 +59,15 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
     const B = rows.length
     const T = Math.max(...rows.map((row) => row.length))
     const last = rows.map((row, i) => i * T + row.length - 1)
+    // Prompts end in the first step; after it, the graph without codebooks goes on.
+    const ends = step === 0 ? last : []
+    const patch = patchAt(edits.patch, ends)
+    const session = await sessionFor(patch)
     const outputs = await session.run(
       {
         ...constants,
         ...cache,
-        ...patchFeeds(edits.patch, step === 0 ? last : []),
+        ...patchFeeds(patch, ends),
         ...positions(lengths, T, step),
         ids: paddedIds(rows, T),
         last: indices(last),

@@ -40,11 +40,11 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   const { files, engine } = core
   const { tokenizer } = files
   const patch = mergePatches(patches)
-  let dense: Promise<Record<string, Tensor>> | null = null
+  let applied: Promise<Edits> | null = null
 
-  const edits = async (): Promise<Edits> => {
-    dense ??= addDense(files, patch)
-    return { patch, dense: await dense }
+  const edits = (): Promise<Edits> => {
+    applied ??= applyDense(files, patch)
+    return applied
   }
 
   const encodePrompt = async (prompt: string): Promise<Int32Array> => {
@@ -101,10 +101,8 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     },
 
     async weight(name: string): Promise<Tensor> {
-      const { dense: replaced } = await edits()
-      const base = replaced[name] ?? (await readWeight(files, name))
-      const factors = patch.lowRank.get(name)
-      return factors === undefined ? base : addProduct(base, factors.left, factors.right)
+      const { patch: rest, dense } = await edits()
+      return addProduct(dense[name] ?? (await readWeight(files, name)), rest.lowRank.get(name))
     },
 
     weightName(role: WeightRole, layer: number): string {
@@ -218,23 +216,28 @@ function spaced(target: string): string {
   return /^\s/.test(target) ? target : ` ${target}`
 }
 
-async function addDense(files: ModelFiles, patch: MergedPatch): Promise<Record<string, Tensor>> {
-  const weights: Record<string, Tensor> = {}
+/** Makes the weights that have a dense delta, their low-rank deltas included; the other deltas stay what they are. */
+async function applyDense(files: ModelFiles, patch: MergedPatch): Promise<Edits> {
+  const dense: Record<string, Tensor> = {}
   for (const [name, delta] of patch.dense) {
     const base = await readWeight(files, name)
     if (base.shape.join() !== delta.shape.join()) {
       const what = `expected a delta [${base.shape.join(', ')}], found [${delta.shape.join(', ')}]`
       throw new WhicheditError('E_SHAPE', { where: name, what })
     }
-    weights[name] = tensor(
+    const sum = tensor(
       base.data.map((value, i) => value + (delta.data[i] ?? 0)),
       base.shape,
     )
+    dense[name] = addProduct(sum, patch.lowRank.get(name))
   }
-  return weights
+  const lowRank = new Map([...patch.lowRank].filter(([name]) => !patch.dense.has(name)))
+  return { patch: { ...patch, lowRank }, dense }
 }
 
-function addProduct(base: Tensor, left: Tensor, right: Tensor): Tensor {
+function addProduct(base: Tensor, factors: { readonly left: Tensor; readonly right: Tensor } | undefined): Tensor {
+  if (factors === undefined) return base
+  const { left, right } = factors
   const [rows = 0, columns = 0] = base.shape
   const rank = left.shape[1] ?? 0
   const data = base.data.slice() // [in, out]

@@ -16,7 +16,7 @@ import { makeCapture, openWindow, type Window } from './capture.ts'
 import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite, Read, RunRequest, RunResult, Site, Write } from './model.ts'
-import { indices, openScope, patchFeeds, patchKey, TOKENS } from './scope.ts'
+import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS } from './scope.ts'
 import type { Sessions } from './sessions.ts'
 import type { StoredWeight } from './weights.ts'
 
@@ -38,13 +38,14 @@ export async function runRequest(engine: Engine, edits: Edits, request: RunReque
   checkSites(engine.network.config, request)
   const replaced = { ...edits.dense, ...request.weights }
   const window = openWindow(engine.network.config, request)
-  const key = requestKey(request, window, patchKey(edits.patch, new Set(Object.keys(replaced))))
+  const patch = patchAt(edits.patch, window.promptEnds)
+  const key = requestKey(request, window, patchKey(patch, new Set(Object.keys(replaced))))
   const session = await engine.sessions.get(key, () =>
-    buildGraph(engine, edits.patch, Object.keys(replaced), request, window.hasPast),
+    buildGraph(engine, patch, Object.keys(replaced), request, window.hasPast),
   )
 
   const head = headRows(request, window)
-  const feeds: Record<string, AnyTensor> = { ...window.feeds, ...patchFeeds(edits.patch, window.promptEnds) }
+  const feeds: Record<string, AnyTensor> = { ...window.feeds, ...patchFeeds(patch, window.promptEnds) }
   Object.assign(feeds, head.feeds)
   for (const [name, value] of Object.entries(replaced)) feeds[`weight ${name}`] = value
   request.write?.forEach((write, i) => {

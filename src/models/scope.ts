@@ -106,6 +106,11 @@ export function patchFeeds(patch: MergedPatch, promptEnds: readonly number[]): R
   return feeds
 }
 
+/** The patch as far as it matters to a run: where no prompt ends, codebooks are not consulted. */
+export function patchAt(patch: MergedPatch, promptEnds: readonly number[]): MergedPatch {
+  return promptEnds.length > 0 ? patch : { ...patch, codebooks: new Map() }
+}
+
 /** Whole numbers as an index tensor [R]. */
 export function indices(values: readonly number[]): Tensor<'int64'> {
   return { dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values, BigInt) }
