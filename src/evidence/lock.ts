@@ -8,8 +8,8 @@ import { readFile, rmdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { check, lock } from 'proper-lockfile'
+import { systemCode, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
-import { systemCode, whileWriting } from './disk.ts'
 
 /** The process that wants a lock. */
 export interface Owner {

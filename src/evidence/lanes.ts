@@ -1,0 +1,166 @@
+/**
+ * Carries out a plan: one lane after another, each method in a process of its own, so that each has its own peak memory and
+ * none slows another's clock. This process is the only one that writes evidence.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ProgressEvent } from '../context.ts'
+import { WhicheditError } from '../errors.ts'
+import type { ModelPlaces } from '../models/locate.ts'
+import type { Criterion } from '../probes/probe.ts'
+import type { FromLane, LaneOrder } from './lane.ts'
+import { countCases, type Plan, pendingJobs, SINGLE } from './plan.ts'
+import type { FailureRecord, JournalRecord, MethodInfo } from './record.ts'
+import type { RunStore } from './store.ts'
+import { type LaneEnd, superviseLane } from './supervise.ts'
+
+/** What happens in a lane, for whoever watches. */
+export interface LaneEvent {
+  readonly method: string
+  /** `open`: the model is being opened; `end`: nothing is left to do for this method. */
+  readonly stage: 'open' | 'prepare' | 'case' | 'end'
+  /** Cases of this method that are complete, and all of them. */
+  readonly done: number
+  readonly total: number
+  /** What the method is at right now, in its own words. */
+  readonly step?: ProgressEvent
+  /** Mean so far of each criterion that has a value, in [0, 1]. */
+  readonly rates: Readonly<Partial<Record<Criterion, number>>>
+  /** Cases, or the whole lane, that failed. */
+  readonly failures: number
+}
+
+/** What carrying out a plan needs. */
+export interface LanesRequest {
+  readonly plan: Plan
+  readonly store: RunStore
+  /** Reference of the model, as the user gave it. */
+  readonly model: string
+  readonly places: ModelPlaces
+  readonly cacheDir: string
+  /** File that a lane's process runs; it must call `serveLane`. */
+  readonly entry: string
+  readonly signal: AbortSignal
+  readonly report: (event: LaneEvent) => void
+}
+
+/** How far a run has come: `isStopped` when it was stopped before its end. */
+export interface LanesEnd {
+  readonly isStopped: boolean
+  readonly done: number
+  readonly total: number
+}
+
+/** A lane whose process dies so often is given up: what it needs is not there. */
+const MAX_DEATHS = 3
+/** Whoever kills everything at once kills the lane a moment before us: its death is then no outcome of the method. */
+const DEATH_PAUSE_MS = 500
+
+/**
+ * Does what is left of a plan. What is finished when it is stopped, or when an error ends it, is kept.
+ * @throws what a lane throws that is no outcome of its method
+ */
+export async function runLanes(request: LanesRequest): Promise<LanesEnd> {
+  const { store, signal } = request
+  for (const method of store.info.methods) {
+    if (signal.aborted) break
+    await runMethod(request, method)
+  }
+  return { isStopped: signal.aborted, ...countCases(store.info, store.records) }
+}
+
+async function runMethod(request: LanesRequest, method: MethodInfo): Promise<void> {
+  const { store, signal } = request
+  const tell = (stage: LaneEvent['stage'], step?: ProgressEvent): void =>
+    request.report({ ...summarise(store, method.name), stage, ...(step === undefined ? {} : { step }) })
+  for (let deaths = 0; pendingFacts(request, method).length > 0; deaths++) {
+    tell('open')
+    const take = createTaker(store, tell)
+    const end = await superviseLane(orderFor(request, method), { entry: request.entry, signal, take })
+    if (end.kind !== 'died') break
+    await sleep(DEATH_PAUSE_MS)
+    await recordDeath(store, method, { end, isLast: deaths + 1 === MAX_DEATHS })
+  }
+  if (!signal.aborted) tell('end')
+}
+
+/** Takes what a lane sends: records and readings to the disk, the rest to whoever watches. */
+function createTaker(store: RunStore, tell: (stage: 'prepare' | 'case', step?: ProgressEvent) => void) {
+  let stage: 'prepare' | 'case' = 'prepare'
+  return async (message: FromLane): Promise<void> => {
+    if (message.kind === 'readings') return await store.appendReadings(message.readings)
+    if (message.kind === 'records') await store.append(message.records)
+    if (message.kind === 'begin') stage = message.factId === null ? 'prepare' : 'case'
+    if (message.kind === 'step') tell(stage, message.step)
+    if (message.kind === 'records' || message.kind === 'begin') tell(stage)
+  }
+}
+
+function pendingFacts({ plan, store }: LanesRequest, method: MethodInfo) {
+  const pending = new Set(
+    pendingJobs(store.info, store.records).flatMap((job) => (job.method === method.name ? [job.factId] : [])),
+  )
+  return plan.facts.filter((fact) => pending.has(fact.id))
+}
+
+function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
+  const { plan, store, model, places, cacheDir } = request
+  const { seed, itemsPerProbe, maxNewTokens } = store.info.settings
+  const facts = pendingFacts(request, method)
+  const isPrepared = store.records.some(
+    (record) => record.method === method.name && record.kind === 'cost' && record.cost === 'prepare',
+  )
+  const readings = facts.flatMap((fact) => store.readings.get(fact.id) ?? [])
+  const { material } = plan
+  return {
+    method: method.name,
+    probes: store.info.probes.map(({ name }) => name),
+    model,
+    places,
+    cacheDir,
+    work: { hparams: method.hparams, facts, material, isPrepared, readings, seed, itemsPerProbe, maxNewTokens },
+  }
+}
+
+/** Keeps what became of the case that was in flight; of the whole lane, where there was none or it happens again and again. */
+async function recordDeath(
+  store: RunStore,
+  method: MethodInfo,
+  { end, isLast }: { end: LaneEnd & { kind: 'died' }; isLast: boolean },
+): Promise<void> {
+  const { how, hint, during } = end
+  const stage = during === null ? 'prepare' : 'edit'
+  const name = { method: method.name, regime: SINGLE }
+  const values = { title: method.title, how, hint, stage: during === null ? 'its preparation' : `fact ${during}` }
+  const { code, message } = new WhicheditError('E_LANE_DIED', values)
+  const failure: Omit<FailureRecord, 'factId'> = { ...name, kind: 'failure', stage, code, message }
+  if (during !== null) {
+    const factId = during
+    await store.append([
+      { ...failure, factId },
+      { ...name, kind: 'case', factId, report: {}, wallS: 0 },
+    ])
+  }
+  if (during === null || isLast) await store.append([{ ...failure, factId: null }])
+}
+
+function summarise(store: RunStore, method: string): Omit<LaneEvent, 'stage' | 'step'> {
+  const own = store.records.filter((record) => record.method === method)
+  return {
+    method,
+    done: own.filter(({ kind }) => kind === 'case').length,
+    total: store.info.data.cases.length * store.info.regimes.length,
+    rates: meanRates(own),
+    failures: own.filter(({ kind }) => kind === 'failure').length,
+  }
+}
+
+/** The mean of each criterion's values; a display, not a score: each answer counts the same. */
+function meanRates(records: readonly JournalRecord[]): Partial<Record<Criterion, number>> {
+  const sums = new Map<Criterion, { sum: number; count: number }>()
+  for (const record of records) {
+    if (record.kind !== 'probe' || record.value === null) continue
+    const { sum, count } = sums.get(record.criterion) ?? { sum: 0, count: 0 }
+    sums.set(record.criterion, { sum: sum + record.value, count: count + 1 })
+  }
+  return Object.fromEntries([...sums].map(([criterion, { sum, count }]) => [criterion, sum / count]))
+}
