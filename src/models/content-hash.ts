@@ -1,0 +1,50 @@
+/** Hashes of files' contents, remembered so that a second start need not read gigabytes again. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, realpath, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import type { Context } from '../context.ts'
+import { whileWriting } from '../disk.ts'
+import { readJsonObject } from './json.ts'
+
+const CHUNK_BYTES = 2 ** 20
+
+/** The sha256 of a list of texts, in hexadecimal digits. */
+export function hashOf(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+/** The sha256 of a file's contents, in hexadecimal digits; streamed. */
+export async function sha256Of(file: string, ctx: Context): Promise<string> {
+  const { size: total } = await stat(file)
+  const hash = createHash('sha256')
+  let done = 0
+  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
+    ctx.signal.throwIfAborted()
+    hash.update(chunk)
+    done += chunk.length
+    ctx.progress({ task: `reading ${basename(file)}`, done, total, unit: 'bytes' })
+  }
+  return hash.digest('hex')
+}
+
+/**
+ * The sha256 of a file, kept in `ctx.cacheDir` for as long as the file's real path, size and time of change stay the same.
+ * @throws E_DISK_FULL, E_NOT_WRITABLE
+ */
+export async function contentHash(file: string, ctx: Context): Promise<string> {
+  const real = await realpath(file)
+  const { size, mtimeMs } = await stat(real)
+  const folder = join(ctx.cacheDir, 'hashes')
+  const note = join(folder, `${hashOf([real])}.json`)
+  // A note that is missing or damaged is as good as none.
+  const known = await readJsonObject(note).catch(() => undefined)
+  if (known?.size === size && known.mtimeMs === mtimeMs && typeof known.sha256 === 'string') return known.sha256
+  const sha256 = await sha256Of(file, ctx)
+  await whileWriting(folder, async () => {
+    await mkdir(folder, { recursive: true })
+    await writeFileAtomic(note, JSON.stringify({ file: real, size, mtimeMs, sha256 }))
+  })
+  return sha256
+}
