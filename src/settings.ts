@@ -30,6 +30,9 @@ const MAX_PROBLEMS = 8
 /** Longest piece of the file that is quoted in a message. */
 const MAX_QUOTE = 60
 
+/** What zod says of a union for which the schema has no words of its own. */
+const UNTOLD = 'Invalid input'
+
 type Path = readonly (string | number)[]
 
 /** A value to be written at a path of keys and list places. */
@@ -208,7 +211,7 @@ function expectedBy(issue: Issue): string {
     case 'too_big':
       return `${issue.inclusive === true ? 'at most' : 'less than'} ${issue.maximum}${unitOf(issue.origin)}`
     case 'invalid_union':
-      return [...new Set(issue.errors.flat().map(expectedBy))].join(' or ')
+      return issue.message === UNTOLD ? [...new Set(issue.errors.flat().map(expectedBy))].join(' or ') : issue.message
     case 'invalid_key':
       return issue.issues.map(expectedBy).join(' or ')
     default:
