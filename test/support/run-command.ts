@@ -2,7 +2,7 @@
  * Two ways to test a command. `runCommand` runs the class from its source in this process: quick, for what it prints and
  * how it ends. `runBin` runs the built program as a process of its own: for exit codes, signals, pipes and the environment.
  */
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Command, Config } from '@oclif/core'
@@ -47,14 +47,24 @@ export async function runCommand(
   }
 }
 
-/** Runs `bin/run.js`, as built before the suite, with standard input closed. */
+/** Runs `bin/run.js` with standard input closed. */
 export function runBin(argv: readonly string[], { env = {}, cwd = ROOT }: Surroundings = {}): Promise<Outcome> {
   const { promise } = startBin(argv, { env, cwd })
   return promise
 }
 
+/** Builds where sources are newer than what is built; test files that run at the same time take turns. */
+function ensureBuilt(): void {
+  if (isBuilt) return
+  execFileSync(process.execPath, [`${ROOT}tools/build.mjs`, '--if-stale'], { stdio: ['ignore', 'inherit', 'inherit'] })
+  isBuilt = true
+}
+
+let isBuilt = false
+
 /** Starts `bin/run.js`; the caller may send signals. A process killed by a signal ends with 128 + its number. */
 export function startBin(argv: readonly string[], { env = {}, cwd = ROOT }: Surroundings = {}) {
+  ensureBuilt()
   const child = spawn(process.execPath, [BIN, ...argv], {
     cwd,
     env: withoutUndefined({ ...process.env, ...env }),

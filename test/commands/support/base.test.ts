@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core'
 import { describe, expect, test } from 'vitest'
 import { BaseCommand } from '../../../src/commands/support/base.ts'
 import { FLAGS } from '../../../src/commands/support/flags.ts'
-import { WhicheditError } from '../../../src/errors.ts'
+import { ERRORS, type ErrorCode, WhicheditError } from '../../../src/errors.ts'
 import { runCommand } from '../../support/run-command.ts'
 
 class Sample extends BaseCommand {
@@ -14,12 +14,25 @@ class Sample extends BaseCommand {
     if (flags.fail === 'defect') throw new TypeError('x is not a function')
     if (flags.fail === 'prompt') throw Object.assign(new Error('User force closed'), { name: 'ExitPromptError' })
     if (flags.fail === 'gate') this.exit(3)
+    if (flags.fail === 'nothing qualifies') return this.endWith({ ranking: [] }, 4)
+    if (flags.fail !== undefined && flags.fail in ERRORS) throw new WhicheditError(flags.fail as ErrorCode, {})
+    if (flags.fail === 'stopped') await this.stopHalfway()
     const ctx = this.context(flags.seed)
     const draw = ctx.random.stream('test').integer(1_000_000)
     this.log(`cases ${flags.cases}, draw ${draw}`)
     return { cases: flags.cases, draw }
   }
+
+  /** A long job that looks at its signal, as all of them do; the test sends the signal. */
+  async stopHalfway(): Promise<void> {
+    const { signal } = this.context()
+    sendSignal()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    signal.throwIfAborted()
+  }
 }
+
+let sendSignal = (): void => {}
 
 const json = (text: string) => JSON.parse(text)
 
@@ -79,3 +92,39 @@ describe.each([
 test('an exit asked for by code says nothing', async () => {
   expect(await runCommand(Sample, ['--fail', 'gate', '--json'])).toEqual({ exit: 3, stdout: '', stderr: '' })
 })
+
+test.each(Object.entries(ERRORS))('%s ends with its exit code', async (code, { exit }) => {
+  expect((await runCommand(Sample, ['--fail', code])).exit).toBe(exit)
+  expect((await runCommand(Sample, ['--fail', code, '--json'])).exit).toBe(exit)
+})
+
+test('a result may come with a code of its own', async () => {
+  const outcome = await runCommand(Sample, ['--fail', 'nothing qualifies', '--json'])
+  expect(outcome).toMatchObject({ exit: 4, stderr: '' })
+  expect(json(outcome.stdout)).toEqual({ ranking: [] })
+})
+
+describe.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s', (name, exit) => {
+  test('once lets the job stop, and says that nothing finished is lost', async () => {
+    sendSignal = () => process.emit(name)
+    const outcome = await runCommand(Sample, ['--fail', 'stopped'])
+    expect(outcome).toMatchObject({ exit, stdout: '' })
+    expect(outcome.stderr).toContain('What was finished is kept')
+    expect(process.listenerCount(name)).toBe(listeners[name])
+  })
+
+  test('twice stops at once', async () => {
+    const exits: unknown[] = []
+    const exitProcess = process.exit
+    process.exit = ((code: unknown) => exits.push(code)) as typeof process.exit
+    sendSignal = () => [process.emit(name), process.emit(name)]
+    await runCommand(Sample, ['--fail', 'stopped'])
+    process.exit = exitProcess
+    expect(exits).toEqual([exit])
+  })
+})
+
+const listeners = { SIGINT: process.listenerCount('SIGINT'), SIGTERM: process.listenerCount('SIGTERM') }
