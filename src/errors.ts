@@ -98,6 +98,11 @@ export const ERRORS = {
       '{file}: expected one JSON object whose names are all different, found {found}. Try: fetch the file again.',
     exit: 2,
   },
+  E_KEY_RESIDUAL: {
+    message:
+      'the change for {subject} does not give the value it was made for: off by {found} of its length, expected below {most}. This is a defect of whichedit, please report it.',
+    exit: 1,
+  },
   E_LANE_DIED: {
     message: '{title} was ended by the system ({how}) during {stage}{hint}.',
     exit: 1,

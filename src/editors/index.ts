@@ -5,12 +5,14 @@ import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
 import { none } from './none.ts'
+import { rome } from './rome.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
   none,
   'ft-l': ftL,
   'ft-m': ftM,
+  rome,
   grace,
   ike,
 } satisfies Record<string, Editor>
