@@ -5,7 +5,7 @@
  */
 import type { Node } from '../graph/graph.ts'
 import type { LayerSite, ModelConfig, WeightRole } from './model.ts'
-import type { Json } from './weights.ts'
+import type { Json } from './json.ts'
 
 /** What the attention of a model needs to know of it. */
 export interface AttentionShape {

@@ -1,6 +1,6 @@
 /** Reads `config.json` with Hugging Face's keys: what is missing or not supported is refused by name. */
 import { WhicheditError } from '../errors.ts'
-import type { Json } from './weights.ts'
+import type { Json } from './json.ts'
 
 /** Typed access to a configuration. Each method throws E_CONFIG with the key, what was expected and what was found. */
 export interface ConfigReader {

@@ -4,8 +4,7 @@
  * read in llama.cpp (src/llama-vocab.cpp) and in the `tokenizer.json` files of the models concerned.
  */
 import { damaged, type GgufFile, type GgufValue } from './gguf.ts'
-import type { JsonObject } from './json.ts'
-import type { Json } from './weights.ts'
+import type { Json, JsonObject } from './json.ts'
 
 /** Values of `tokenizer.ggml.token_type`. */
 const CONTROL = 3

@@ -1,7 +1,9 @@
 /** Reads the JSON files of a model folder: bounded in size, and refused where a name is given twice (parsers disagree on which one counts). */
 import { open } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
-import type { Json } from './weights.ts'
+
+/** A value of a JSON file. */
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject
 
 /** A JSON object. */
 export type JsonObject = { readonly [key: string]: Json }

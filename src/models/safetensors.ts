@@ -6,8 +6,7 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { WhicheditError } from '../errors.ts'
-import { isObject, type JsonObject, parseJsonObject, readJsonObject } from './json.ts'
-import type { Json } from './weights.ts'
+import { isObject, type Json, type JsonObject, parseJsonObject, readJsonObject } from './json.ts'
 
 /** The reference implementation's own limit: more than a header ever needs, and too little to exhaust memory. */
 const MAX_HEADER_BYTES = 100_000_000

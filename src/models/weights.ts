@@ -1,4 +1,5 @@
 /** What a model folder holds once it has been found, checked and, where needed, converted to 32-bit safetensors. */
+import type { JsonObject } from './json.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** A weight as it lies in a file: little-endian float32, in the orientation of the checkpoint (a linear layer: [out, in]). */
@@ -11,9 +12,6 @@ export interface StoredWeight {
   readonly bytes: number
 }
 
-/** A value of a JSON file. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
-
 /** A model's files, ready to be turned into a graph. All weight files lie in one folder. */
 export interface ModelFiles {
   /** What a person calls it: `smollm2-135m`, or the folder's name. */
@@ -21,7 +19,7 @@ export interface ModelFiles {
   /** Hash of weights, configuration and tokenizer. */
   readonly fingerprint: string
   /** `config.json`, with Hugging Face's keys (`model_type`, `num_hidden_layers`, …), also where it was rebuilt from GGUF metadata. */
-  readonly config: { readonly [key: string]: Json }
+  readonly config: JsonObject
   readonly tokenizer: Tokenizer
   /** By the names of Hugging Face's checkpoints (`model.layers.0.mlp.down_proj.weight`). */
   readonly weights: ReadonlyMap<string, StoredWeight>
