@@ -2,7 +2,6 @@
  * Carries out a plan: one lane after another, each method in a process of its own, so that each has its own peak memory and
  * none slows another's clock. This process is the only one that writes evidence.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProgressEvent } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import type { ModelPlaces } from '../models/locate.ts'
@@ -52,8 +51,6 @@ export interface LanesEnd {
 
 /** A lane whose process dies so often is given up: what it needs is not there. */
 const MAX_DEATHS = 3
-/** Whoever kills everything at once kills the lane a moment before us: its death is then no outcome of the method. */
-const DEATH_PAUSE_MS = 500
 
 /**
  * Does what is left of a plan. What is finished when it is stopped, or when an error ends it, is kept.
@@ -77,7 +74,6 @@ async function runMethod(request: LanesRequest, method: MethodInfo): Promise<voi
     const take = createTaker(store, tell)
     const end = await superviseLane(orderFor(request, method), { entry: request.entry, signal, take })
     if (end.kind !== 'died') break
-    await sleep(DEATH_PAUSE_MS)
     await recordDeath(store, method, { end, isLast: deaths + 1 === MAX_DEATHS })
   }
   if (!signal.aborted) tell('end')

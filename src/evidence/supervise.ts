@@ -3,6 +3,7 @@
  * (most often for lack of memory) takes nothing with it but the case it was at.
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ERRORS, type ErrorCode, WhicheditError } from '../errors.ts'
 import type { FromLane, LaneOrder, ToLane } from './lane.ts'
 
@@ -26,6 +27,8 @@ export interface Supervision {
 const STOP_MS = 2_000
 /** A lane that was ended politely may take so long to go. */
 const TERMINATE_MS = 5_000
+/** Whoever ends all processes at once may reach the lane a moment before us: then its death is no outcome of the method. */
+const DEATH_PAUSE_MS = 500
 /** How much of what a process wrote before it died is kept. */
 const TAIL_LENGTH = 2_000
 /** What the kernel (and V8, out of heap) ends a process with: an outcome of the method, not the user's wish. */
@@ -66,6 +69,7 @@ export async function superviseLane(order: LaneOrder, { entry, signal, take }: S
   await queue
   if (failure !== undefined) throw failure.error
   if (last?.kind === 'done') return { kind: 'done' }
+  if (last?.kind !== 'error') await sleep(DEATH_PAUSE_MS)
   if (signal.aborted) return { kind: 'stopped' }
   if (last?.kind === 'error') throw rebuildError(last)
   return describeDeath(exit, { order, during, tail: tail() })
