@@ -19,7 +19,7 @@ export interface HopQuestion extends Question {
 export interface FactTests {
   /** The edit's prompt in other words; the new target is right. */
   readonly paraphrases: readonly string[]
-  /** Other subjects of the same relation, with their true answers: must not change. */
+  /** Other subjects of the same relation (in ZsRE an unrelated question), with their true answers: must not change. */
   readonly neighbours: readonly Question[]
   /** Other facts about the same subject: must not change. */
   readonly otherRelations: readonly Question[]

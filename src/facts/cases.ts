@@ -1,0 +1,57 @@
+/** Which facts are tried, and which of the others a method may learn from. */
+import { WhicheditError } from '../errors.ts'
+import type { Random } from '../tensor/random.ts'
+import type { Fact, FactTests } from './fact.ts'
+
+/**
+ * Draws `count` facts to be tried, from the stream `cases` of `random`. Facts of different subjects come first, since facts of one
+ * subject are not independent. More cases from the same seed begin with the same ones, so that a longer run keeps the
+ * records of a shorter one.
+ * @throws E_CASES unless `count` is a whole number from 1 to the number of facts.
+ */
+export function chooseCases(facts: readonly Fact[], count: number, random: Random): Fact[] {
+  if (!Number.isInteger(count) || count < 1 || count > facts.length) {
+    throw new WhicheditError('E_CASES', { asked: count, facts: facts.length })
+  }
+  const shuffled = random.stream('cases').shuffle(facts)
+  const subjects = new Set<string>()
+  const repeats: Fact[] = []
+  const chosen: Fact[] = []
+  for (const fact of shuffled) {
+    const key = fold(fact.subject)
+    if (subjects.has(key)) repeats.push(fact)
+    else chosen.push(fact)
+    subjects.add(key)
+  }
+  return [...chosen, ...repeats].slice(0, count)
+}
+
+/**
+ * The facts a method may learn from (demonstrations, training): none about a subject of the cases, and none of their tests
+ * speaks of one. So nothing that is asked of a case was seen before, neither its new answer nor its old one.
+ */
+export function chooseMaterial(facts: readonly Fact[], cases: readonly Fact[]): Fact[] {
+  const subjects = [...new Set(cases.map((fact) => fold(fact.subject)))]
+  const isFree = (text: string): boolean => {
+    const folded = fold(text)
+    return !subjects.some((subject) => folded.includes(subject))
+  }
+  return facts.filter((fact) => isFree(fact.prompt)).map((fact) => ({ ...fact, tests: keepTests(fact.tests, isFree) }))
+}
+
+function keepTests(tests: FactTests, isFree: (text: string) => boolean): FactTests {
+  const keep = <Q extends { readonly prompt: string }>(questions: readonly Q[]): Q[] =>
+    questions.filter(({ prompt }) => isFree(prompt))
+  return {
+    paraphrases: tests.paraphrases.filter(isFree),
+    neighbours: keep(tests.neighbours),
+    otherRelations: keep(tests.otherRelations),
+    aliases: keep(tests.aliases),
+    reversed: keep(tests.reversed),
+    oneHop: keep(tests.oneHop),
+  }
+}
+
+function fold(text: string): string {
+  return text.toLowerCase()
+}

@@ -1,0 +1,126 @@
+/** The formats of facts and the one way to read a file of them. */
+import { readFile, stat } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { WhicheditError } from '../errors.ts'
+import { type Collection, createCollector } from './collect.ts'
+import { counterfact } from './counterfact.ts'
+import { counterfactFlat } from './counterfact-flat.ts'
+import { knowedit } from './knowedit.ts'
+import { knoweditWikibio } from './knowedit-wikibio.ts'
+import { describe, type FactReader, type RawRecord, refuse, type Where } from './reader.ts'
+import { type JsonRecord, parseRecords } from './records.ts'
+import { whichedit } from './whichedit.ts'
+import { zsre } from './zsre.ts'
+
+/** All formats, in the order in which they are tried: the more particular first. */
+export const FACT_READERS = {
+  [whichedit.name]: whichedit,
+  [counterfact.name]: counterfact,
+  [zsre.name]: zsre,
+  [knoweditWikibio.name]: knoweditWikibio,
+  [knowedit.name]: knowedit,
+  [counterfactFlat.name]: counterfactFlat,
+} satisfies Record<string, FactReader>
+
+/** The sets that ship with the product, by name, with what they are. */
+export const FACT_SETS = {
+  countries: 'capitals, currencies and languages of countries',
+} as const satisfies Record<string, string>
+
+/** A file of facts, read. */
+export interface FactFile extends Collection {
+  /** The file's path, or the name of a built-in set. */
+  readonly file: string
+  readonly format: FactReader
+  /** Records in the file; some may have been left out or joined. */
+  readonly records: number
+}
+
+/** Far above every published set; a text of more could not be held. */
+const MAX_BYTES = 256 * 2 ** 20
+
+/**
+ * Reads facts from a file, or a built-in set by its name. The format is found from the first record's fields.
+ * @throws E_FACTS_MISSING, E_FACTS_UNREADABLE, E_FACTS_EMPTY, E_FACTS_FORMAT, and E_FACT naming the record at fault.
+ */
+export async function readFacts(file: string): Promise<FactFile> {
+  return parseFacts(await readText(file), file)
+}
+
+/** Reads facts from the text of a file; `file` is named in errors. @throws as {@link readFacts}, without the first two. */
+export function parseFacts(text: string, file: string): FactFile {
+  const records = parseRecords(text, file)
+  const [first] = records
+  if (first === undefined) {
+    const advice = 'Write records as a JSON list, or one JSON object a line.'
+    throw new WhicheditError('E_FACTS_EMPTY', { file, found: text.trim() === '' ? 'nothing' : 'an empty list', advice })
+  }
+  const format = chooseReader(first)
+  const collector = createCollector(format)
+  for (const { value, where } of records) collector.add(takeFormat(value, format, where), where)
+  const { facts, notes } = collector.finish()
+  if (facts.length === 0) {
+    const found = `${records.length} records of ${format.title} that cannot be used`
+    throw new WhicheditError('E_FACTS_EMPTY', { file, found, advice: notes.map((note) => note.text).join('; ') })
+  }
+  return { file, format, records: records.length, facts, notes }
+}
+
+/** Where a built-in set lies. */
+function locateSet(name: keyof typeof FACT_SETS): string {
+  return fileURLToPath(new URL(`../../facts/${name}.json`, import.meta.url))
+}
+
+async function readText(file: string): Promise<string> {
+  const path = isSetName(file) ? locateSet(file) : file
+  try {
+    const { size } = await stat(path)
+    if (size > MAX_BYTES) throw new Error(`it has ${size} bytes, at most ${MAX_BYTES} are read`)
+    // Takes a byte-order mark away.
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
+      throw new WhicheditError('E_FACTS_MISSING', { file, sets: Object.keys(FACT_SETS).join(', ') }, { cause })
+    }
+    throw new WhicheditError('E_FACTS_UNREADABLE', { file, reason: describeReason(cause) }, { cause })
+  }
+}
+
+function isSetName(file: string): file is keyof typeof FACT_SETS {
+  return Object.hasOwn(FACT_SETS, file)
+}
+
+function describeReason(cause: unknown): string {
+  if (cause instanceof TypeError) return 'it is not UTF-8 text; save it as UTF-8'
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+function findReader(record: RawRecord): FactReader | undefined {
+  return Object.values(FACT_READERS).find((reader) => reader.recognises(record))
+}
+
+function chooseReader({ value, where }: JsonRecord): FactReader {
+  const reader = findReader(toObject(value, where))
+  if (reader !== undefined) return reader
+  const formats = Object.values(FACT_READERS).map(({ title, fields }) => `  ${title}: ${fields}`)
+  throw new WhicheditError('E_FACTS_FORMAT', {
+    ...where,
+    formats: formats.join('\n'),
+    found: describe(value),
+    advice: 'The simplest record is {"subject": "…", "prompt": "… {} …", "targetNew": "…"}.',
+  })
+}
+
+function toObject(value: unknown, where: Where): RawRecord {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as RawRecord
+  throw refuse(where, 'a JSON object', describe(value), 'Each fact is an object with its fields.')
+}
+
+/** The record, which must be of the file's format. */
+function takeFormat(value: unknown, format: FactReader, where: Where): RawRecord {
+  const record = toObject(value, where)
+  const found = findReader(record)
+  if (found === format) return record
+  const what = found === undefined ? describe(record) : `one of ${found.title}`
+  throw refuse(where, `a record of ${format.title} like the first one`, what, 'Keep each format in a file of its own.')
+}

@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import FactsCheck from '../../../src/commands/facts/check.ts'
+import { runCommand } from '../../support/run-command.ts'
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'facts-'))
+afterAll(() => rmSync(FOLDER, { recursive: true, force: true }))
+const WIDE = { env: { COLUMNS: '200' } }
+
+function write(name: string, records: readonly object[]): string {
+  const path = join(FOLDER, name)
+  writeFileSync(path, records.map((record) => JSON.stringify(record)).join('\n'))
+  return path
+}
+
+const FLAT = [
+  { subject: 'a', prompt: 'a is', target_new: '1', ground_truth: '2', rephrase_prompt: 'a was' },
+  { subject: 'a', prompt: 'a is', target_new: '3', ground_truth: '2' },
+  { subject: 'b', prompt: 'b is', target_new: '2', ground_truth: '2' },
+]
+
+test('tells format, counts, what was noticed, contradictions and how records are understood', async () => {
+  const path = write('flat.jsonl', FLAT)
+  const { stdout, exit } = await runCommand(FactsCheck, [path], WIDE)
+  expect(exit).toBe(0)
+  const [head, source, , ...rest] = stdout.split('\n')
+  expect(head).toBe(`${path}: 3 records, 2 usable as facts, in the format CounterFact (flat form of EasyEdit)`)
+  expect(source).toMatch(/^Source: Wang et al\. 2023, EasyEdit/)
+  expect(rest.slice(0, 2)).toEqual(['TESTS           FACTS  PROMPTS', 'paraphrases     1      1'])
+  expect(stdout).toContain(
+    [
+      'Noticed:',
+      '- facts that give the prompt of an earlier fact another new target, kept: 1 (record 2)',
+      '- records whose new target is among their old answers, left out: 1 (record 3)',
+      '',
+      'Edits that contradict each other:',
+    ].join('\n'),
+  )
+  expect(stdout).toMatch(/^- a is → 1 \([0-9a-f]{16}\), 3 \([0-9a-f]{16}\)$/m)
+  expect(stdout).toContain('How the records are understood:\n- rephrase_prompt is taken as a paraphrase')
+})
+
+test('gives the same as JSON', async () => {
+  const { stdout } = await runCommand(FactsCheck, [write('flat.jsonl', FLAT), '--json'])
+  const result = JSON.parse(stdout)
+  expect(result).toMatchObject({ schemaVersion: 1, format: { name: 'counterfact-flat' }, records: 3, facts: 2 })
+  expect(result.tests.paraphrases).toEqual({ facts: 1, prompts: 1 })
+  expect(result.notes.map(({ rule }: { rule: string }) => rule)).toEqual(['conflict', 'noChange'])
+  expect(result.conflicts).toEqual([
+    [expect.objectContaining({ targetNew: '1' }), expect.objectContaining({ targetNew: '3' })],
+  ])
+})
+
+test('says nothing of flaws where there are none', async () => {
+  const { stdout } = await runCommand(FactsCheck, ['countries'], WIDE)
+  expect(stdout).toMatch(/^countries: \d+ records, \d+ usable as facts, in the format whichedit\n/)
+  expect(stdout).not.toMatch(/Noticed|contradict|Source/)
+})
+
+test('ends with 2 and names the record whose prompt lacks its subject, in text and as JSON', async () => {
+  const path = write('bad.jsonl', [
+    { subject: 'a', prompt: '{} is', targetNew: '1' },
+    { subject: 'b', prompt: 'a is', targetNew: '1' },
+  ])
+  const text = await runCommand(FactsCheck, [path])
+  expect(text.exit).toBe(2)
+  expect(text.stdout).toBe('')
+  expect(text.stderr).toBe(
+    `E_FACT  ${path}, record 2 (line 2): expected the subject "b" in the prompt, found "a is". Write the subject in the prompt exactly as in "subject", or put {} in its place.\n`,
+  )
+  const json = await runCommand(FactsCheck, [path, '--json'])
+  expect(json.exit).toBe(2)
+  expect(JSON.parse(json.stdout).error).toMatchObject({ code: 'E_FACT', exit: 2 })
+})
