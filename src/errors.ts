@@ -32,6 +32,7 @@ export const ERRORS = {
       "{name}: expected the sha256 {expected}, found {found}: it was changed or damaged on the way, and thrown away. Run the same command again; if it fails again, ask your network's administrator.",
     exit: 75,
   },
+  E_CLOSED: { message: 'the model was closed: open it again before asking it anything.', exit: 1 },
   E_CONFIG: {
     message:
       'config.json: {key}: expected {expected}, found {found}. Is this a complete model folder of this architecture?',
@@ -208,6 +209,11 @@ export const ERRORS = {
     exit: 2,
   },
   E_WEIGHTS: { message: 'expected {expected}, found {found}{hint}', exit: 2 },
+  E_WEIGHT_VALUES: {
+    message:
+      '{file}: expected finite numbers in {tensor}, found {found}. Try: fetch the file again, or another file of the same model.',
+    exit: 2,
+  },
 } as const satisfies Record<string, ErrorSpec>
 
 /** A code of {@link ERRORS}. */

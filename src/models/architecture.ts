@@ -4,8 +4,8 @@
  * Shape letters: N = B·T flattened tokens, D width, F feed-forward width, V vocabulary.
  */
 import type { Node } from '../graph/graph.ts'
-import type { LayerSite, ModelConfig, WeightRole } from './model.ts'
 import type { Json } from './json.ts'
+import type { LayerSite, ModelConfig, WeightRole } from './model.ts'
 
 /** What the attention of a model needs to know of it. */
 export interface AttentionShape {
@@ -52,6 +52,8 @@ export interface Architecture {
 /** An architecture with its sizes: builds graphs. */
 export interface Network {
   readonly config: Configuration
+  /** Every weight a graph of this network may use, with its shape as stored (a linear layer: [out, in]). */
+  weights(): ReadonlyMap<string, readonly number[]>
   weightName(role: WeightRole, layer: number): string
   /** Token embeddings: ids [N] → [N, D]. */
   embed(scope: Scope, ids: Node): Node

@@ -43,8 +43,8 @@ export function readConfig(raw: Readonly<Record<string, Json>>): ConfigReader {
     ropeTheta() {
       // Newer configurations hold theta and the kind of scaling in one object.
       const nested = found('rope_parameters') ?? found('rope_scaling') ?? {}
-      const parameters = typeof nested === 'object' && nested !== null && !Array.isArray(nested) ? nested : {}
-      const { rope_type: type = 'default', rope_theta: theta } = parameters as Record<string, Json>
+      const parameters = (typeof nested === 'object' && nested !== null ? nested : {}) as Readonly<Record<string, Json>>
+      const { rope_type: type = parameters.type ?? 'default', rope_theta: theta } = parameters
       if (type !== 'default') throw refuse('rope_scaling', 'no scaling', type)
       return typeof theta === 'number' ? theta : number('rope_theta', DEFAULT_ROPE_THETA)
     },

@@ -2,7 +2,7 @@
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import type { SessionOptions } from '../graph/session.ts'
-import type { Architecture } from './architecture.ts'
+import type { Architecture, Network } from './architecture.ts'
 import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
 import { findModel, type ModelPlaces } from './locate.ts'
@@ -32,7 +32,7 @@ export async function loadModel(
   return openModel(await findModel(reference, ctx, places), options)
 }
 
-/** Opens a model whose files were found. @throws E_ARCHITECTURE, E_CONFIG */
+/** Opens a model whose files were found. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
 export function openModel(files: ModelFiles, options: SessionOptions = {}): OpenModel {
   const type = String(files.config.model_type)
   const architecture = Object.values(ARCHITECTURES).find(({ modelTypes }) => modelTypes.includes(type))
@@ -40,7 +40,19 @@ export function openModel(files: ModelFiles, options: SessionOptions = {}): Open
     throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
   }
   const network = architecture.open(files.config)
+  checkWeights(network, files)
   const sessions = new Sessions(options)
   const model = openLanguageModel(files, { network, weights: files.weights, sessions })
   return { ...model, close: () => sessions.close() }
+}
+
+function checkWeights(network: Network, files: ModelFiles): void {
+  for (const [name, shape] of network.weights()) {
+    const found = files.weights.get(name)
+    if (found === undefined) throw new WhicheditError('E_WEIGHT', { name })
+    if (found.shape.join() !== shape.join()) {
+      const what = `expected [${shape.join(', ')}] by config.json, found [${found.shape.join(', ')}]`
+      throw new WhicheditError('E_SHAPE', { where: name, what })
+    }
+  }
 }

@@ -13,6 +13,8 @@ import { readConfig } from './config.ts'
 import type { WeightRole } from './model.ts'
 
 const EMBEDDING = 'model.embed_tokens.weight'
+const FINAL_NORM = 'model.norm.weight'
+const HEAD = 'lm_head.weight'
 
 const ROLES: Readonly<Record<WeightRole, string>> = {
   'mlp-down': 'mlp.down_proj',
@@ -55,6 +57,7 @@ function llamaNetwork(config: Configuration, epsilon: number): Network {
   const weightName = (role: WeightRole, layer: number) => `${block(layer)}.${ROLES[role]}.weight`
   return {
     config,
+    weights: () => llamaWeights(config),
     weightName,
 
     embed: (scope, ids) => gatherRows(scope.weight(EMBEDDING), ids),
@@ -84,10 +87,33 @@ function llamaNetwork(config: Configuration, epsilon: number): Network {
     },
 
     head(scope, x) {
-      const h = rmsNorm(x, scope.weight('model.norm.weight'), epsilon) // [R, D]
-      return matmul(h, scope.weight(config.tiedHead ? EMBEDDING : 'lm_head.weight'), 'b') // [R, V]
+      const h = rmsNorm(x, scope.weight(FINAL_NORM), epsilon) // [R, D]
+      return matmul(h, scope.weight(config.tiedHead ? EMBEDDING : HEAD), 'b') // [R, V]
     },
   }
+}
+
+function llamaWeights({ layers, width: D, mlpWidth: F, vocabulary: V, ...config }: Configuration) {
+  const heads = config.heads * config.headWidth
+  const kvHeads = config.kvHeads * config.headWidth
+  const weights = new Map<string, readonly number[]>([
+    [EMBEDDING, [V, D]],
+    [FINAL_NORM, [D]],
+  ])
+  if (!config.tiedHead) weights.set(HEAD, [V, D])
+  for (let layer = 0; layer < layers; layer++) {
+    const name = block(layer)
+    weights.set(`${name}.input_layernorm.weight`, [D])
+    weights.set(`${name}.self_attn.q_proj.weight`, [heads, D])
+    weights.set(`${name}.self_attn.k_proj.weight`, [kvHeads, D])
+    weights.set(`${name}.self_attn.v_proj.weight`, [kvHeads, D])
+    weights.set(`${name}.self_attn.o_proj.weight`, [D, heads])
+    weights.set(`${name}.post_attention_layernorm.weight`, [D])
+    weights.set(`${name}.mlp.gate_proj.weight`, [F, D])
+    weights.set(`${name}.mlp.up_proj.weight`, [F, D])
+    weights.set(`${name}.mlp.down_proj.weight`, [D, F])
+  }
+  return weights
 }
 
 function block(layer: number): string {

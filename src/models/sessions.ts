@@ -1,4 +1,5 @@
 /** Compiled graphs of one model, kept by what decides their shape: compiling takes seconds, feeding takes none. */
+import { WhicheditError } from '../errors.ts'
 import type { Node } from '../graph/graph.ts'
 import { Session, type SessionOptions } from '../graph/session.ts'
 
@@ -10,13 +11,15 @@ export class Sessions {
   readonly #options: SessionOptions
   // Insertion order is order of use: the first is the one used longest ago.
   readonly #sessions = new Map<string, Promise<Session>>()
+  #closed = false
 
   constructor(options: SessionOptions) {
     this.#options = options
   }
 
-  /** The session of a graph; `build` is called when there is none for the key. */
+  /** The session of a graph; `build` is called when there is none for the key. @throws E_CLOSED */
   async get(key: string, build: () => Readonly<Record<string, Node>>): Promise<Session> {
+    if (this.#closed) throw new WhicheditError('E_CLOSED', {})
     const known = this.#sessions.get(key)
     this.#sessions.delete(key)
     const session = known ?? Session.create(build(), this.#options)
@@ -28,6 +31,7 @@ export class Sessions {
 
   /** Releases all sessions. */
   async close(): Promise<void> {
+    this.#closed = true
     for (const key of [...this.#sessions.keys()]) await this.#release(key)
   }
 
