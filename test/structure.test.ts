@@ -44,6 +44,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'simple-statistics': ['tensor/', 'scoring/'],
   'string-width': ['report/', 'commands/'],
   tokenizers: ['models/tokenizer.ts'],
+  yauzl: ['models/pull.ts'],
   'write-file-atomic': ['evidence/', 'models/', 'commands/'],
   yaml: ['settings.ts'],
   zod: ['settings.ts', 'facts/', 'models/', 'editors/', 'evidence/', 'scoring/'],

@@ -96,10 +96,19 @@ function sourceOf(tensor: ConvertibleTensor, handles: ReadonlyMap<string, FileHa
     for (let row = 0; row < rows; row += step) {
       const count = Math.min(step, rows - row)
       const piece = dequantize(format, await readExactly(handle, file, offset + row * rowBytes, count * rowBytes))
+      requireFinite(piece, tensor)
       yield tensor.sourceRow ? reorderRows(piece, count, tensor.sourceRow) : piece
     }
   }
   return { name, shape, pieces }
+}
+
+function requireFinite(numbers: Float32Array, { file, name }: ConvertibleTensor): void {
+  let zero = 0
+  for (const number of numbers) zero += number * 0
+  if (zero === 0) return
+  const found = String(numbers.find((number) => !Number.isFinite(number)))
+  throw new WhicheditError('E_WEIGHT_VALUES', { file, tensor: JSON.stringify(name), found })
 }
 
 function reorderRows(data: Float32Array, rows: number, sourceRow: (row: number) => number): Float32Array {
