@@ -43,20 +43,18 @@ export function drawScores(matrix: Matrix, profile: Profile, score: Scorer, rand
     scores: new Float64Array(DRAWS),
   }))
   const caseStream = random.stream('cases')
-  const pseudo = matrix.methods.map(({ info }) => {
-    const stream = random.stream(`pseudo-cases of ${info.name}`)
-    // Half the square of a standard normal is a Gamma(½).
-    return (): readonly [number, number] => [stream.normal() ** 2 / 2, stream.normal() ** 2 / 2]
-  })
+  const pseudoStreams = matrix.methods.map(({ info }) => random.stream(`pseudo-cases of ${info.name}`))
   const cases = new Float64Array(matrix.cases.length)
+  const pseudo = new Float64Array(2 * CRITERION_NAMES.length)
   const values = new Float64Array(CRITERION_NAMES.length)
   for (let draw = 0; draw < DRAWS; draw++) {
     for (let i = 0; i < cases.length; i++) cases[i] = -Math.log(1 - caseStream.uniform())
     matrix.methods.forEach((method, m) => {
-      const own = draws[m]
-      const drawPseudo = pseudo[m]
-      if (own === undefined || drawPseudo === undefined) return
-      measureValues(method, profile, { cases, pseudo: drawPseudo }, values)
+      const own = draws[m] as MethodDraws
+      const stream = pseudoStreams[m] as Random
+      // Half the square of a standard normal is a Gamma(½).
+      for (let i = 0; i < pseudo.length; i++) pseudo[i] = stream.normal() ** 2 / 2
+      measureValues(method, profile, { cases, pseudo }, values)
       for (let k = 0; k < values.length; k++) (own.values[k] as Float64Array)[draw] = values[k] as number
       own.scores[draw] = score(values, m)
     })
@@ -66,12 +64,11 @@ export function drawScores(matrix: Matrix, profile: Profile, score: Scorer, rand
 
 /**
  * The 5–95 % interval of draws, widened to hold what was measured: pseudo-cases pull the draws of an extreme rate inwards.
- * Null where there is no value.
+ * Null where there is no value; where there is one, every draw has one too.
  */
 export function intervalOf(draws: Float64Array, measured: number | null): Interval | null {
   if (measured === null) return null
-  const sorted = draws.filter((value) => !Number.isNaN(value)).sort()
-  if (sorted.length === 0) return null
+  const sorted = draws.toSorted()
   return {
     low: Math.min(measured, sortedQuantile(sorted, 0.05)),
     high: Math.max(measured, sortedQuantile(sorted, 0.95)),
@@ -105,15 +102,19 @@ export function standings(scores: readonly Float64Array[], indifference: number)
   const ranks = scores.map(() => new Float64Array(count))
   const row = new Float64Array(count)
   for (let draw = 0; draw < DRAWS; draw++) {
-    for (let m = 0; m < count; m++) row[m] = (scores[m] as Float64Array)[draw] as number
-    const top = Math.max(...row)
-    const winners = row.filter((score) => score === top).length
+    let top = Number.NEGATIVE_INFINITY
+    for (let m = 0; m < count; m++) {
+      const score = (scores[m] as Float64Array)[draw] as number
+      row[m] = score
+      if (score > top) top = score
+    }
+    const winners = countWhere(row, (score) => score === top)
     for (let m = 0; m < count; m++) {
       const score = row[m] as number
       if (score === top) best[m] = (best[m] as number) + 1 / winners
       if (score >= top - indifference) near[m] = (near[m] as number) + 1
-      const rank = row.filter((other) => other > score).length
       const counts = ranks[m] as Float64Array
+      const rank = countWhere(row, (other) => other > score)
       counts[rank] = (counts[rank] as number) + 1
     }
   }
@@ -123,6 +124,12 @@ export function standings(scores: readonly Float64Array[], indifference: number)
     rankLow: rankAt(counts, 0.05),
     rankHigh: rankAt(counts, 0.95),
   }))
+}
+
+function countWhere(row: Float64Array, isCounted: (score: number) => boolean): number {
+  let count = 0
+  for (const score of row) if (isCounted(score)) count++
+  return count
 }
 
 /** The least rank that at least this share of draws does not exceed. */

@@ -152,8 +152,9 @@ function wrongRecord(record: ProbeRecord | CostRecord, what: string, found: numb
   return new WhicheditError('E_RECORD', { where, expected, found: String(found) })
 }
 
-function placeOf(...parts: readonly string[]): string {
-  return JSON.stringify(parts)
+/** A key for a method's answers to a probe in a case. The case comes last: only its name is free text. */
+function placeOf(method: string, criterion: Criterion, probe: string, name: string): string {
+  return `${method}\n${criterion}\n${probe}\n${name}`
 }
 
 function readAnswer(record: ProbeRecord, reading: ReadingKind): Answer | null {

@@ -18,22 +18,20 @@ export interface Means {
 export interface Weighing {
   /** [cases] */
   readonly cases: Float64Array
-  /** Gives the sizes of two pseudo-cases for the next rate: one that succeeded, one that failed. */
-  readonly pseudo: () => readonly [number, number]
+  /** Sizes of two pseudo-cases for each criterion in their order: one that succeeded, then one that failed. [2 · criteria] */
+  readonly pseudo: Float64Array
 }
 
-const NO_PSEUDO_CASES: readonly [number, number] = [0, 0]
-
-/** Every case counts once: what was measured. */
+/** Every case counts once, and no pseudo-cases: what was measured. */
 export function countEqually(cases: number): Weighing {
-  return { cases: new Float64Array(cases).fill(1), pseudo: () => NO_PSEUDO_CASES }
+  return { cases: new Float64Array(cases).fill(1), pseudo: new Float64Array(2 * CRITERION_NAMES.length) }
 }
 
 /**
  * The weighted means of case numbers; NaN where no case has one. The unedited model's mean is read off the same cases, so
  * it gets no pseudo-cases.
  */
-export function weightedMeans(numbers: CaseNumbers, cases: Float64Array, pseudo = NO_PSEUDO_CASES): Means {
+export function weightedMeans(numbers: CaseNumbers, cases: Float64Array, successes = 0, failures = 0): Means {
   const { size, value, base } = numbers
   let total = 0
   let sum = 0
@@ -44,7 +42,6 @@ export function weightedMeans(numbers: CaseNumbers, cases: Float64Array, pseudo 
     sum += share * (value[i] as number)
     baseSum += share * (base[i] as number)
   }
-  const [successes, failures] = pseudo
   return { value: (sum + successes) / (total + successes + failures), base: baseSum / total }
 }
 
@@ -56,20 +53,18 @@ export function unitCosts({ prepareS, edit, query }: MethodEvidence, cases: Floa
 
 /** Writes a method's values, one for each criterion in their order, into `out`; NaN where there is none. */
 export function measureValues(method: MethodEvidence, profile: Profile, weighing: Weighing, out: Float64Array): void {
+  const { cases, pseudo } = weighing
   for (let k = 0; k < CRITERION_NAMES.length; k++) {
-    out[k] = measureValue(method, CRITERION_NAMES[k] as Criterion, profile, weighing)
+    const criterion = CRITERION_NAMES[k] as Criterion
+    const { scale } = CRITERIA[criterion]
+    const numbers = method.rates[criterion]
+    if (scale === 'cost') out[k] = efficiencyValue(method, profile, cases)
+    else if (numbers.count === 0) out[k] = Number.NaN
+    else {
+      const { value, base } = weightedMeans(numbers, cases, pseudo[2 * k], pseudo[2 * k + 1])
+      out[k] = scale === 'gain' ? gainValue(value, base) : rateValue(value)
+    }
   }
-}
-
-function measureValue(method: MethodEvidence, criterion: Criterion, profile: Profile, weighing: Weighing): number {
-  const { scale } = CRITERIA[criterion]
-  if (scale === 'cost') return efficiencyValue(method, profile, weighing.cases)
-  const numbers = method.rates[criterion]
-  // Drawn even where it is not used: a criterion without cases must not shift the others' draws.
-  const pseudo = weighing.pseudo()
-  if (numbers.count === 0) return Number.NaN
-  const { value, base } = weightedMeans(numbers, weighing.cases, pseudo)
-  return scale === 'gain' ? gainValue(value, base) : rateValue(value)
 }
 
 /** Time for the workload, mixed with peak memory where that was measured. */
