@@ -69,7 +69,7 @@ export async function superviseLane(order: LaneOrder, { entry, signal, take }: S
   await queue
   if (failure !== undefined) throw failure.error
   if (last?.kind === 'done') return { kind: 'done' }
-  if (last?.kind !== 'error') await sleep(DEATH_PAUSE_MS)
+  if (last?.kind !== 'error' && !signal.aborted) await sleep(DEATH_PAUSE_MS)
   if (signal.aborted) return { kind: 'stopped' }
   if (last?.kind === 'error') throw rebuildError(last)
   return describeDeath(exit, { order, during, tail: tail() })
