@@ -30,13 +30,11 @@ const FORMATS: ReadonlyMap<string, NumberFormat> = new Map([
 /** The formats that can be decoded. */
 export const NUMBER_FORMATS: readonly string[] = [...FORMATS.keys()]
 
-/**
- * The bytes that `count` numbers take in a format; undefined for a format that cannot be decoded.
- * Counts that do not fill whole blocks give a fraction: callers check.
- */
+/** The bytes that `count` numbers take in a format; undefined where they do not fill whole blocks or the format is unknown. */
 export function bytesOfNumbers(format: string, count: number): number | undefined {
   const known = FORMATS.get(format)
-  return known && (count / known.blockSize) * known.blockBytes
+  if (known === undefined || count % known.blockSize !== 0) return undefined
+  return (count / known.blockSize) * known.blockBytes
 }
 
 /**

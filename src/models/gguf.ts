@@ -132,12 +132,10 @@ function tensorsOf(
       })
     }
     const shape = info.shape.map(Number).reverse()
-    const bytes = bytesOfNumbers(
-      format,
-      shape.reduce((product, dim) => product * dim, 1),
-    )
-    const rowBytes = bytesOfNumbers(format, shape.at(-1) ?? 1)
-    if (!Number.isSafeInteger(bytes) || !Number.isInteger(rowBytes)) {
+    const columns = shape.at(-1) ?? 1
+    const rows = shape.slice(0, -1).reduce((product, dim) => product * dim, 1)
+    const bytes = (bytesOfNumbers(format, columns) ?? Number.NaN) * rows
+    if (!Number.isSafeInteger(bytes)) {
       throw damaged(file, `rows of whole ${format} blocks in ${what}`, `the shape [${shape.join(', ')}]`)
     }
     tensors.set(info.name, {
@@ -145,7 +143,7 @@ function tensorsOf(
       format,
       shape,
       offset: dataStart + Number(info.offset),
-      bytes: bytes ?? 0,
+      bytes,
     })
   }
   checkLayout(file, [...tensors.values()], size)

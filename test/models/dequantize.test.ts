@@ -49,6 +49,7 @@ test.each([
   ['Q4_1', 32, 20],
   ['Q8_0', 96, 102],
   ['BF16', 3, 6],
+  ['Q4_1', 16, undefined],
   ['Q4_K', 256, undefined],
 ])('%s: %i numbers take %s bytes', (format, count, bytes) => {
   expect(bytesOfNumbers(format, count)).toBe(bytes)
