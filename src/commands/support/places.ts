@@ -1,7 +1,7 @@
 /** Where things lie on this machine: models where other tools look for them too, runs in the project. */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { ModelPlaces } from '../../models/locate.ts'
+import type { ModelPlaces } from '../../models/known.ts'
 
 /** The runs of a project, in the folder the command is run in. */
 export const RUNS_FOLDER = join('.whichedit', 'runs')
