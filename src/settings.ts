@@ -88,7 +88,11 @@ export function editSettings(text: string, changes: readonly SettingsChange[], l
   return document.toString({ lineWidth: 0 })
 }
 
-async function readText(file: string): Promise<string> {
+/**
+ * Reads the text of a settings file.
+ * @throws E_SETTINGS_MISSING where there is no such file, E_SETTINGS_UNREADABLE where it cannot be read.
+ */
+export async function readText(file: string): Promise<string> {
   try {
     const handle = await open(file, 'r')
     try {

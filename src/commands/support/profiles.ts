@@ -6,7 +6,9 @@ import { access, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { WhicheditError } from '../../errors.ts'
-import { type Profile, parseProfile, readProfile } from '../../scoring/profile.ts'
+import { printable } from '../../printable.ts'
+import { type Profile, parseProfile } from '../../scoring/profile.ts'
+import { editSettings, readText, type SettingsChange } from '../../settings.ts'
 import { suggest } from '../../suggest.ts'
 
 /** The folders that profiles are looked for in: the package's root and the user's config folder. */
