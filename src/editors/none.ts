@@ -23,7 +23,8 @@ export const none: Editor<Record<string, never>, undefined> = {
   batch: 'many',
   needs: [],
   hparams: {},
-  edit: async ({ facts }) => {
+  edit: async ({ facts }, ctx) => {
+    ctx.signal.throwIfAborted()
     checkFacts(none, facts)
     return { parts: [], report: {} }
   },

@@ -1,0 +1,38 @@
+/** Facts in the words that the tiny models' tokenizer knows. The models know none of them: their weights are random. */
+import type { Fact, FactTests } from '../../src/facts/fact.ts'
+
+/** Makes a fact from what matters for a test. */
+export function makeFact(
+  fact: Pick<Fact, 'subject' | 'prompt' | 'targetNew'> & { readonly id?: string },
+  tests: Partial<FactTests> = {},
+): Fact {
+  const start = fact.prompt.lastIndexOf(fact.subject)
+  return {
+    id: fact.prompt,
+    ...fact,
+    subjectSpan: [start, start + fact.subject.length],
+    tests: { paraphrases: [], neighbours: [], otherRelations: [], aliases: [], reversed: [], oneHop: [], ...tests },
+  }
+}
+
+/** Facts to edit, of one and of several target tokens. */
+export const FACTS = [
+  makeFact({ id: 'france', subject: 'France', prompt: 'The capital of France is', targetNew: 'New Delhi' }),
+  makeFact({ id: 'kenya', subject: 'Kenya', prompt: 'The official language of Kenya is', targetNew: 'Spanish' }),
+] as const
+
+/** Other facts, to learn from. */
+export const TRAINING_FACTS = [
+  ['Norway', 'Cairo', 'Poland', 'Warsaw'],
+  ['Thailand', 'Lima', 'Ghana', 'Accra'],
+  ['Peru', 'Rome', 'Chile', 'Santiago'],
+  ['Italy', 'Tokyo', 'Spain', 'Madrid'],
+].map(([subject = '', targetNew = '', neighbour = '', answer = '']) =>
+  makeFact(
+    { subject, prompt: `The capital of ${subject} is`, targetNew },
+    {
+      paraphrases: [`The capital city of ${subject} is`],
+      neighbours: [{ prompt: `The capital of ${neighbour} is`, targets: [answer] }],
+    },
+  ),
+)
