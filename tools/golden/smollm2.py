@@ -3,8 +3,8 @@
     python tools/golden/smollm2.py path/to/SmolLM2-135M-Instruct.Q4_1.gguf
 
 The tokenizer is built here from the file's vocabulary and merges with the pre-tokenizer that the file names (`smollm`:
-digits one by one, then GPT-2's pattern). transformers' own conversion leaves the digit split out; each string says
-whether the two agree.
+digits one by one, then GPT-2's pattern). Names of special tokens inside a text are text, as the product reads them.
+transformers' own conversion leaves the digit split out and looks for those names; each string says whether the two agree.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import sys
 
 import torch
 from gguf import GGUFReader
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from golden_file import flat, write
@@ -103,7 +103,6 @@ MORE_STRINGS = [
 
 def build_tokenizer(reader):
     tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    kinds = reader.fields["tokenizer.ggml.token_type"].contents()
     merges = [tuple(merge.split(" ")) for merge in reader.fields["tokenizer.ggml.merges"].contents()]
     assert reader.fields["tokenizer.ggml.pre"].contents() == "smollm"
     tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges))
@@ -111,10 +110,6 @@ def build_tokenizer(reader):
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    control = 3
-    tokenizer.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token, kind in zip(tokens, kinds) if kind == control]
-    )
     return tokenizer
 
 
