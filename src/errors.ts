@@ -118,7 +118,7 @@ export const ERRORS = {
   },
   E_MISSING_INPUT: {
     message:
-      'nobody can be asked here, and these are missing: {flags}. Give them as flags{variables}, or run on a terminal.',
+      'nobody can be asked here, and these are missing: {flags}. Give them as flags (or WHICHEDIT_… in the environment), or run on a terminal.',
     exit: 2,
   },
   E_MIXED_MODELS: {

@@ -45,6 +45,11 @@ export const FLAGS = {
     helpValue: 'TIME',
     description: 'stop probing after this long, e.g. 20m',
   }),
+  text: Flags.string({
+    env: 'WHICHEDIT_TEXT',
+    helpValue: 'FILE',
+    description: 'plain text that preparations learn from; without it the model is sampled',
+  }),
   run: Flags.string({ env: 'WHICHEDIT_RUN', helpValue: 'ID', description: 'the stored run, instead of the newest' }),
   out: Flags.string({ char: 'o', env: 'WHICHEDIT_OUT', helpValue: 'FILE', description: 'write the result to a file' }),
 } as const

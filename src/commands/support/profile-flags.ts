@@ -6,7 +6,7 @@ import { Flags } from '@oclif/core'
 import { WhicheditError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { CRITERION_NAMES, type Criterion } from '../../scoring/criteria.ts'
-import { PROFILE_SCHEMA, parseWeights } from '../../scoring/profile.ts'
+import { parseWeights } from '../../scoring/profile.ts'
 import type { SettingsChange } from '../../settings.ts'
 import { suggest } from '../../suggest.ts'
 import { centroidPoints } from './points.ts'
@@ -119,9 +119,6 @@ const PLACES = {
   'max-query': ['limits', 'query'],
 } as const satisfies Record<Exclude<keyof ProfileAnswers, 'weights' | 'order'>, readonly string[]>
 
-/** A profile with nothing of its own: what flags alone are written into. */
-export const EMPTY_PROFILE = `schema: ${PROFILE_SCHEMA}\ntitle: Given on the command line\nweights: {}\n`
-
 /** Whether priorities are given, so that no profile is needed. */
 export function hasPriorities({ weights, order }: ProfileAnswers): boolean {
   return weights !== undefined || order !== undefined
@@ -141,9 +138,10 @@ export function profileChanges(answers: ProfileAnswers): SettingsChange[] {
 
 /** The flags that say the same as answers; quoted for a shell where needed. */
 export function formatProfileFlags(answers: ProfileAnswers): string[] {
-  return Object.entries(answers).flatMap(([flag, value]) =>
-    value === undefined ? [] : [`--${flag}`, quote(String(value))],
-  )
+  return (Object.keys(PROFILE_FLAGS) as (keyof ProfileAnswers)[]).flatMap((flag) => {
+    const value = answers[flag]
+    return value === undefined ? [] : [`--${flag}`, quote(String(value))]
+  })
 }
 
 /** A word as a POSIX shell takes it. */

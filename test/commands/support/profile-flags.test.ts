@@ -1,25 +1,27 @@
 import { describe, expect, test } from 'vitest'
 import {
-  EMPTY_PROFILE,
   formatProfileFlags,
   hasPriorities,
   profileChanges,
   quote,
 } from '../../../src/commands/support/profile-flags.ts'
+import { CRITERION_NAMES } from '../../../src/scoring/criteria.ts'
 import { parseProfile } from '../../../src/scoring/profile.ts'
 import { editSettings } from '../../../src/settings.ts'
 
+const BEFORE = 'schema: whichedit/profile@1\nweights: {efficiency: 5}\n'
+
 describe('flags as changes of a profile', () => {
-  test('weights alone make a whole profile', async () => {
-    const text = editSettings(EMPTY_PROFILE, profileChanges({ weights: 'reliability=30, locality=10' }), 'flags')
+  test('weights replace all weights', async () => {
+    const text = editSettings(BEFORE, profileChanges({ weights: 'reliability=30, locality=10' }), 'flags')
     const { weights } = await parseProfile(text, 'flags')
     expect(weights).toEqual({ reliability: 0.75, generalization: 0, locality: 0.25, portability: 0, efficiency: 0 })
   })
 
   test('an order gives rank order centroid points to those named: .611 .278 .111', async () => {
-    const text = editSettings(EMPTY_PROFILE, profileChanges({ order: 'locality,reliability,efficiency' }), 'flags')
+    const text = editSettings(BEFORE, profileChanges({ order: 'locality,reliability,efficiency' }), 'flags')
     const { weights } = await parseProfile(text, 'flags')
-    expect(weights).toEqual({ reliability: 0.28, generalization: 0, locality: 0.61, portability: 0, efficiency: 0.11 })
+    expect(CRITERION_NAMES.map((name) => Math.round(weights[name] * 1e6) / 1e6)).toEqual([0.28, 0, 0.61, 0, 0.11])
   })
 
   test('comments of the profile stay, and what is not answered too', async () => {
