@@ -16,8 +16,8 @@ export const SINGLE = 'single'
 /** Prompts of one probe asked about one fact; CounterFact has ten neighbours a fact, and five tell nearly as much. */
 export const ITEMS_PER_PROBE = 5
 
-/** Tokens of a free answer: a sentence's beginning, in which an answer stands if it is one. */
-export const MAX_NEW_TOKENS = 16
+/** Tokens of a free answer: the beginning of a sentence, in which an answer stands if it is one. */
+export const MAX_NEW_TOKENS = 12
 
 /** What a run is to do. */
 export interface PlanRequest {
@@ -78,7 +78,7 @@ export function makePlan(request: PlanRequest): Plan {
   // In the data's own order: what is learnt must not depend on how many facts were drawn before.
   const chosen = new Set(facts)
   const others = request.data.facts.filter((fact) => !chosen.has(fact))
-  return { info: { ...described, id: idOf(described) }, facts, material: { text: request.text, facts: others } }
+  return { info: { id: idOf(described), ...described }, facts, material: { text: request.text, facts: others } }
 }
 
 /** The jobs of a run that have no records yet, method after method. A method whose lane failed has none left. */

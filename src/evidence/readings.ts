@@ -13,9 +13,12 @@ export interface Asking {
   readonly signal: AbortSignal
 }
 
+/** What a free answer may have beside the longest target: an article, a preposition, `the city of`. */
+const SLACK_TOKENS = 4
+
 /**
  * Asks a model a list of questions, all in one batch: greedy generation, and teacher forcing along the first target.
- * A free answer may be as long as the longest target and {@link Asking.maxNewTokens} besides.
+ * Free answers get {@link Asking.maxNewTokens}, more where a target would not fit.
  * @throws E_NOT_FINITE when the model's probabilities are not numbers any more
  */
 export async function askAll(model: LanguageModel, questions: readonly Question[], asking: Asking): Promise<Reading[]> {
@@ -24,7 +27,7 @@ export async function askAll(model: LanguageModel, questions: readonly Question[
   const longest = Math.max(...scores.map(({ ids }) => ids.length))
   const answers = await model.generate(
     questions.map(({ prompt }) => prompt),
-    { maxNewTokens: asking.maxNewTokens + longest, signal: asking.signal },
+    { maxNewTokens: Math.max(asking.maxNewTokens, longest + SLACK_TOKENS), signal: asking.signal },
   )
   return questions.map(({ prompt }, index) => {
     const [score, answer] = [scores[index], answers[index]]
@@ -79,7 +82,7 @@ export function areReadingsOf(readings: CaseReadings, items: readonly PlannedIte
 }
 
 /** Tokens of the answers whose times are compared: prompt and continuation both count, as in use. */
-const TIMED_TOKENS = 8
+const TIMED_TOKENS = 4
 /** Pairs of answers timed for one case; the first pair, which may still compile, is not among them. */
 const TIMED_PAIRS = 3
 

@@ -14,6 +14,7 @@ import type { Patch } from '../models/patch.ts'
 import type { Judgement, Probe } from '../probes/probe.ts'
 import type { MemoryGauge } from './memory.ts'
 import { type PlannedItem, planItems, SINGLE } from './plan.ts'
+import { type PreparationCost, rememberCost } from './preparation-cost.ts'
 import { areReadingsOf, askAll, readUnedited, timeExtraQuery } from './readings.ts'
 import type { CaseReadings, CostRecord, FailureRecord, JournalRecord, ProbeRecord, RecordBase } from './record.ts'
 
@@ -72,10 +73,8 @@ export async function runLane(lane: Lane, work: LaneWork, ctx: Context): Promise
   }
 }
 
-interface Preparation {
+interface Preparation extends PreparationCost {
   readonly prepared: unknown
-  readonly seconds: number
-  readonly peakBytes: number
 }
 
 async function prepare({ model, editor, memory }: Lane, work: LaneWork, ctx: Context): Promise<Preparation> {
@@ -84,7 +83,10 @@ async function prepare({ model, editor, memory }: Lane, work: LaneWork, ctx: Con
   // All methods draw from the same stream: what one of them has cached is what another would have made.
   const own = { ...ctx, random: ctx.random.stream('prepare') }
   const prepared = await editor.prepare?.({ model, hparams: work.hparams, material: work.material }, own)
-  return { prepared, seconds: secondsSince(start, ctx), peakBytes: memory.peak() }
+  const measured = { seconds: secondsSince(start, ctx), peakBytes: memory.peak() }
+  if (editor.prepare === undefined) return { prepared, ...measured }
+  const identity = [model.id, editor.name, editor.version, work.hparams, work.material.text]
+  return { prepared, ...(await rememberCost(ctx.cacheDir, identity, measured)) }
 }
 
 function preparationRecords(base: RecordBase, { seconds, peakBytes }: Preparation): CostRecord[] {

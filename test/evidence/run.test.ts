@@ -197,10 +197,12 @@ describe('asking', () => {
   const question = { prompt: 'p', targets: ['one two three', 'x'] as const }
 
   test('leaves room for the longest target', async () => {
-    const model = makeStubModel({ answers: { p: ' a b c d e f g' } })
+    const model = makeStubModel({ answers: { p: ' a b c d e f g h i' } })
     const [reading] = await askAll(model, [question], asking)
-    expect(reading?.text).toBe(' a b c d e')
+    expect(reading?.text).toBe(' a b c d e f g')
     expect(reading?.targetIds).toHaveLength(3)
+    const [short] = await askAll(model, [{ prompt: 'p', targets: ['one'] }], { ...asking, maxNewTokens: 8 })
+    expect(short?.text).toBe(' a b c d e f g h')
     expect(await askAll(model, [], asking)).toEqual([])
   })
 
@@ -262,7 +264,7 @@ describe('the extra time of a query', () => {
 
   test('compares answers of the same length', async () => {
     const { tokens } = await time([], [], [7, 2])
-    expect(tokens).toEqual([8, 8, 2, 2, 2, 2, 2, 2])
+    expect(tokens).toEqual([4, 4, 2, 2, 2, 2, 2, 2])
   })
 })
 
