@@ -1,16 +1,14 @@
 /** `probe`: runs methods on a model and keeps what came out. The same command goes on where it stopped. */
 import { Flags } from '@oclif/core'
 import { WhicheditError } from '../errors.ts'
-import type { StoredRun } from '../evidence/store.ts'
 import { printable } from '../printable.ts'
 import { BaseCommand } from './support/base.ts'
 import { SCHEMA_VERSION } from './support/failure.ts'
 import { FLAGS } from './support/flags.ts'
-import { createLanesDisplay } from './support/lanes-display.ts'
 import { chooseMethods } from './support/methods.ts'
-import { type Probed, probe } from './support/probing.ts'
-
-const DEFAULT_CASES = 16
+import type { Probed } from './support/probing.ts'
+import { probeVisibly } from './support/visible-probing.ts'
+import { DEFAULT_CASES } from './support/wizard.ts'
 
 /** Measures methods on a model. */
 export default class Probe extends BaseCommand {
@@ -27,48 +25,24 @@ export default class Probe extends BaseCommand {
     methods: FLAGS.methods,
     cases: FLAGS.cases,
     seed: FLAGS.seed,
-    text: Flags.string({
-      env: 'WHICHEDIT_TEXT',
-      helpValue: 'FILE',
-      description: 'plain text that preparations learn from; without it the model is sampled',
-    }),
+    text: FLAGS.text,
     fresh: Flags.boolean({ description: 'start over; what an earlier run of the same kind has found is put aside' }),
     'retry-errors': Flags.boolean({ description: 'try again what failed in an earlier run' }),
   }
 
   async run(): Promise<object> {
     const { flags } = await this.parse(Probe)
-    const ctx = this.context(flags.seed)
-    const methods = chooseMethods(flags.methods)
-    const display = createLanesDisplay(process.stderr, {
-      methods: methods.map(({ name }) => name),
-      unicode: this.display().unicode,
-      now: ctx.now,
-      signal: ctx.signal,
-    })
     const { cases = DEFAULT_CASES, seed, text, fresh, 'retry-errors': retryErrors } = flags
-    const probed = await probe({ ...this.#subject(flags), methods, cases, seed, text, fresh, retryErrors }, ctx, {
+    const methods = chooseMethods(flags.methods)
+    const request = { ...requireSubject(flags), methods, cases, seed, text, fresh, retryErrors }
+    const probed = await probeVisibly(request, this.context(seed), {
       config: this.config,
-      onOpen: (run) => this.#announce(run),
-      onEvent: this.choices.quiet ? () => {} : display.report,
+      quiet: this.choices.quiet,
+      unicode: this.display().unicode,
+      tell: (line) => this.logToStderr(line),
     })
     this.#tell(probed)
-    return this.#summarise(probed)
-  }
-
-  /** The two things that have no default. @throws E_MISSING_INPUT */
-  #subject({ model, facts }: { model?: string | undefined; facts?: string | undefined }) {
-    if (model !== undefined && facts !== undefined) return { model, facts }
-    const missing = [...(model === undefined ? ['--model'] : []), ...(facts === undefined ? ['--facts'] : [])]
-    throw new WhicheditError('E_MISSING_INPUT', { flags: missing.join(', '), variables: '' })
-  }
-
-  /** One line where an earlier run goes on. */
-  #announce({ info, records, notes }: StoredRun): void {
-    if (this.choices.quiet) return
-    const done = records.filter(({ kind }) => kind === 'case').length
-    if (done > 0) this.logToStderr(`Going on with run ${info.id}: ${done} cases are there already.`)
-    for (const note of notes) this.logToStderr(printable(note))
+    return summarise(probed)
   }
 
   #tell({ folder, info, done, total, records }: Probed): void {
@@ -77,9 +51,16 @@ export default class Probe extends BaseCommand {
     this.log(`${done} of ${total} cases are in ${printable(folder)}.${failed}`)
     this.log(`\`${this.config.bin} rank --run ${info.id}\` ranks them.`)
   }
+}
 
-  #summarise({ folder, info, done, total, records }: Probed): object {
-    const failures = records.flatMap((record) => (record.kind === 'failure' ? [record] : []))
-    return { schemaVersion: SCHEMA_VERSION, run: info.id, folder, cases: { done, total }, info, failures }
-  }
+/** The two things that have no default. @throws E_MISSING_FLAG */
+function requireSubject({ model, facts }: { model?: string | undefined; facts?: string | undefined }) {
+  if (model !== undefined && facts !== undefined) return { model, facts }
+  const missing = [...(model === undefined ? ['--model'] : []), ...(facts === undefined ? ['--facts'] : [])]
+  throw new WhicheditError('E_MISSING_FLAG', { flags: missing.join(' and ') })
+}
+
+function summarise({ folder, info, done, total, records }: Probed): object {
+  const failures = records.flatMap((record) => (record.kind === 'failure' ? [record] : []))
+  return { schemaVersion: SCHEMA_VERSION, run: info.id, folder, cases: { done, total }, info, failures }
 }
