@@ -4,10 +4,14 @@ import { formatCitation } from '../../citation.ts'
 import type { Fact } from '../../facts/fact.ts'
 import { type FactFile, readFacts } from '../../facts/index.ts'
 import { countTests, findConflicts } from '../../facts/summary.ts'
+import { findModel } from '../../models/locate.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatColumns } from '../support/columns.ts'
 import { SCHEMA_VERSION } from '../support/failure.ts'
+import { FLAGS } from '../support/flags.ts'
+import { modelPlaces } from '../support/places.ts'
+import { type TokenView, viewTokens } from '../support/token-view.ts'
 
 /** Checks a file of facts. */
 export default class FactsCheck extends BaseCommand {
@@ -15,13 +19,15 @@ export default class FactsCheck extends BaseCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> my-facts.jsonl',
     '<%= config.bin %> <%= command.id %> countries --json',
+    '<%= config.bin %> <%= command.id %> my-facts.jsonl --model smollm2-135m',
   ]
+  static override flags = { model: FLAGS.model }
   static override args = {
     facts: Args.string({ required: true, description: 'a file of facts, or a built-in set' }),
   }
 
   async run(): Promise<object> {
-    const { args } = await this.parse(FactsCheck)
+    const { args, flags } = await this.parse(FactsCheck)
     const { columns } = this.display()
     const read = await readFacts(args.facts)
     const { file, format, records, facts, notes } = read
@@ -36,6 +42,7 @@ export default class FactsCheck extends BaseCommand {
     )
     this.logList('Edits that contradict each other', conflicts.map(describeConflict))
     this.logList('How the records are understood', format.remarks)
+    const tokens = flags.model === undefined ? [] : await this.viewAll(facts, flags.model)
     const { name, title, licence, paper, remarks } = format
     return {
       schemaVersion: SCHEMA_VERSION,
@@ -45,10 +52,23 @@ export default class FactsCheck extends BaseCommand {
       facts: facts.length,
       tests,
       notes,
+      ...(flags.model === undefined ? {} : { tokens }),
       conflicts: conflicts.map((group) =>
         group.map(({ id, subject, prompt, targetNew }) => ({ id, subject, prompt, targetNew })),
       ),
     }
+  }
+
+  /** Shows how the model's tokenizer cuts each fact. */
+  private async viewAll(facts: readonly Fact[], model: string): Promise<TokenView[]> {
+    const { tokenizer } = await findModel(model, this.context(), modelPlaces())
+    const views = await Promise.all(facts.map((fact) => viewTokens(fact, tokenizer)))
+    const rows = views.map(({ id, subject, target }) => [id, quote(subject.at(-1) ?? ''), target.map(quote).join(' ')])
+    const head = ['ID', "SUBJECT'S LAST TOKEN", 'NEW TARGET']
+    this.log(`\n${formatColumns([head, ...rows], this.display().columns)}`)
+    const problems = views.flatMap(({ id, problem }) => (problem === null ? [] : [`${id}: ${problem}`]))
+    this.logList('Subjects that end inside a token', problems)
+    return views
   }
 
   private logList(title: string, lines: readonly string[]): void {
@@ -61,6 +81,9 @@ function describeFile({ file, format, records, facts }: FactFile): string {
   const counts = `${records} ${records === 1 ? 'record' : 'records'}, ${facts.length} usable as facts`
   return `${printable(file)}: ${counts}, in the format ${format.title}${source}`
 }
+
+/** A token as it is, its leading space visible. */
+const quote = (token: string): string => `"${printable(token)}"`
 
 function describeConflict(group: readonly Fact[]): string {
   const targets = group.map(({ id, targetNew }) => `${targetNew} (${id})`).join(', ')

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import FactsCheck from '../../../src/commands/facts/check.ts'
+import { GOLDEN } from '../../support/model-files.ts'
 import { runCommand } from '../../support/run-command.ts'
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'facts-'))
@@ -73,4 +74,28 @@ test('ends with 2 and names the record whose prompt lacks its subject, in text a
   const json = await runCommand(FactsCheck, [path, '--json'])
   expect(json.exit).toBe(2)
   expect(JSON.parse(json.stdout).error).toMatchObject({ code: 'E_FACT', exit: 2 })
+})
+
+test("shows how a model's tokenizer cuts each fact, and names subjects that end inside a token", async () => {
+  const path = write('tokens.jsonl', [
+    { id: 'whole', subject: 'France', prompt: 'The capital of {} is', targetNew: 'Rome' },
+    { id: 'cut', subject: 'capita', prompt: 'The capital of France is', targetNew: 'Rome' },
+  ])
+  const { stdout, exit } = await runCommand(FactsCheck, [path, '--model', join(GOLDEN, 'tiny-llama'), '--json'])
+  expect(exit).toBe(0)
+  const { tokens } = JSON.parse(stdout)
+  expect(tokens[0]).toMatchObject({ id: 'whole', problem: null })
+  expect(tokens[0].subject.join('').trim()).toBe('France')
+  expect(tokens[0].target.join('')).toBe(' Rome')
+  expect(tokens[1].problem).toContain('expected a token that ends with the subject at characters 4 to 10')
+  const text = await runCommand(FactsCheck, [path, '-m', join(GOLDEN, 'tiny-llama')], WIDE)
+  expect(text.stdout).toMatch(/^ID +SUBJECT'S LAST TOKEN +NEW TARGET$/m)
+  expect(text.stdout).toMatch(/^whole +"[^"]*e" +".+"$/m)
+  expect(text.stdout).toContain('Subjects that end inside a token:\n- cut: expected a token')
+})
+
+test('ends with the code of a model that is not there', async () => {
+  const { exit, stderr } = await runCommand(FactsCheck, ['countries', '--model', 'no-such-model'])
+  expect(stderr).toContain('E_MODEL_UNKNOWN')
+  expect(exit).toBe(66)
 })
