@@ -1,4 +1,4 @@
-/** Checks a record against a schema, with the field and what was found in the message. The only importer of `zod` here. */
+/** Fields that several formats share, and the check of a record against its schema, with field and finding in the message. */
 import { z } from 'zod'
 import { type DraftQuestion, describe, type RawRecord, refuse, type Where } from './reader.ts'
 

@@ -9,17 +9,17 @@ export interface TestCount {
 
 /** Counts the tests of each kind. */
 export function countTests(facts: readonly Fact[]): Record<keyof FactTests, TestCount> {
-  const count = (kind: keyof FactTests): TestCount => {
-    const sizes = facts.map((fact) => fact.tests[kind].length)
+  const countBy = (listOf: (tests: FactTests) => readonly unknown[]): TestCount => {
+    const sizes = facts.map(({ tests }) => listOf(tests).length)
     return { facts: sizes.filter((size) => size > 0).length, prompts: sizes.reduce((sum, size) => sum + size, 0) }
   }
   return {
-    paraphrases: count('paraphrases'),
-    neighbours: count('neighbours'),
-    otherRelations: count('otherRelations'),
-    aliases: count('aliases'),
-    reversed: count('reversed'),
-    oneHop: count('oneHop'),
+    paraphrases: countBy((tests) => tests.paraphrases),
+    neighbours: countBy((tests) => tests.neighbours),
+    otherRelations: countBy((tests) => tests.otherRelations),
+    aliases: countBy((tests) => tests.aliases),
+    reversed: countBy((tests) => tests.reversed),
+    oneHop: countBy((tests) => tests.oneHop),
   }
 }
 
