@@ -93,18 +93,19 @@ interface Plain {
 function withoutSpecialNames(json: JsonObject): Plain {
   const model = isObject(json.model) ? json.model : {}
   const added = (Array.isArray(json.added_tokens) ? json.added_tokens : []).filter(isObject)
+  const idOf = (token: JsonObject): number => Number(token.id)
   const vocab = isObject(model.vocab) ? model.vocab : undefined
-  const addedIds = Object.fromEntries(added.map((token) => [String(token.content), Number(token.id)]))
-  const special = new Set(added.filter((token) => token.special === true).map((token) => Number(token.id)))
-  const largestId = Object.values({ ...vocab, ...addedIds }).reduce<number>((max, id) => Math.max(max, Number(id)), 0)
+  const special = new Set(added.filter((token) => token.special === true).map(idOf))
+  let largestId = added.reduce((max, token) => Math.max(max, idOf(token)), 0)
+  for (const name in vocab) largestId = Math.max(largestId, Number(vocab[name]))
   const whole = { ...json, truncation: null, padding: null }
   if (vocab === undefined) return { plain: whole, special, largestId }
-  const plain = {
-    ...whole,
-    added_tokens: added.filter((token) => token.special !== true),
-    model: { ...model, vocab: { ...vocab, ...addedIds } },
-  }
-  return { plain, special, largestId }
+  // Vocabularies are large and most hold all added tokens: copied only where one is missing.
+  const missing = added.filter((token) => vocab[String(token.content)] !== token.id)
+  const entries = missing.map((token) => [String(token.content), idOf(token)] as const)
+  const full = missing.length === 0 ? vocab : { ...vocab, ...Object.fromEntries(entries) }
+  const ordinary = added.filter((token) => token.special !== true)
+  return { plain: { ...whole, added_tokens: ordinary, model: { ...model, vocab: full } }, special, largestId }
 }
 
 /** Turns offsets in code points into offsets in UTF-16 units. */
