@@ -84,7 +84,9 @@ export async function parseSettings<S extends z.ZodType>(text: string, schema: S
  */
 export function editSettings(text: string, changes: readonly SettingsChange[], label: string): string {
   const { document } = parseYaml(text, label)
-  for (const { path, value } of changes) document.setIn(path, document.createNode(value))
+  // A plain value is put into the node that is there, which keeps its comment.
+  for (const { path, value } of changes)
+    document.setIn(path, typeof value === 'object' ? document.createNode(value) : value)
   return document.toString({ lineWidth: 0 })
 }
 

@@ -170,13 +170,13 @@ describe('readSettings', () => {
 
 describe('editSettings', () => {
   test('changes values and keeps comments, order and the rest', () => {
-    const text = '# mine\ntitle: ok # short\nweights: {locality: 1} # points\nedits: 3\n'
+    const text = '# mine\ntitle: ok # short\nweights: {locality: 1} # points\nedits: null # later\n'
     const changes = [
       { path: ['edits'], value: 5 },
       { path: ['weights', 'reliability'], value: 2 },
     ]
     expect(editSettings(text, changes, 's.yaml')).toBe(
-      '# mine\ntitle: ok # short\nweights: { locality: 1, reliability: 2 } # points\nedits: 5\n',
+      '# mine\ntitle: ok # short\nweights: { locality: 1, reliability: 2 } # points\nedits: 5 # later\n',
     )
   })
 

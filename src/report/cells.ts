@@ -1,6 +1,5 @@
 /** How the numbers of a ranking are written; the same in every form. */
 import { printable } from '../printable.ts'
-import { DRAWS } from '../scoring/bootstrap.ts'
 import type { RankedMethod, Ranking } from '../scoring/ranking.ts'
 
 /** A number with its interval; null where it could not be measured. */
@@ -42,7 +41,7 @@ export function formatWeight(weight: number): string {
 }
 
 /** What a ranking rests on, a line each: model, cases, reading. */
-export function formatSource({ model, runs, reading, profile, seed }: Ranking): string[] {
+export function formatSource({ model, runs, reading, profile, seed, draws }: Ranking): string[] {
   const shown = {
     'free-running': 'what the model says freely (forced: teacher-forced, optimistic)',
     'teacher-forced': 'teacher-forced accuracy, optimistic (free: what the model says freely)',
@@ -51,6 +50,6 @@ export function formatSource({ model, runs, reading, profile, seed }: Ranking): 
   return [
     `model ${printable(model.name)} · profile ${printable(profile.title)} · ${edits} ${edits === 1 ? 'edit' : 'edits'}, ${arrival}, ${queries} queries`,
     ...runs.map(({ id, data, cases }) => `run ${printable(id)} · ${cases} cases of ${printable(data)}`),
-    `scored by ${shown} · intervals hold 90 % of ${DRAWS} draws, seed ${seed}`,
+    `scored by ${shown} · intervals hold 90 % of ${draws} draws, seed ${seed}`,
   ]
 }

@@ -36,18 +36,26 @@ export interface Interval {
 /** Makes a score of a method's values; NaN where one that counts is missing. */
 export type Scorer = (values: Float64Array, method: number) => number
 
+/** How scores are drawn. */
+export interface DrawOptions {
+  readonly score: Scorer
+  readonly random: Random
+  /** How many draws. */
+  readonly count: number
+}
+
 /** Draws values and scores of every method. */
-export function drawScores(matrix: Matrix, profile: Profile, score: Scorer, random: Random): MethodDraws[] {
+export function drawScores(matrix: Matrix, profile: Profile, { score, random, count }: DrawOptions): MethodDraws[] {
   const draws = matrix.methods.map(() => ({
-    values: CRITERION_NAMES.map(() => new Float64Array(DRAWS)),
-    scores: new Float64Array(DRAWS),
+    values: CRITERION_NAMES.map(() => new Float64Array(count)),
+    scores: new Float64Array(count),
   }))
   const caseStream = random.stream('cases')
   const pseudoStreams = matrix.methods.map(({ info }) => random.stream(`pseudo-cases of ${info.name}`))
   const cases = new Float64Array(matrix.cases.length)
   const pseudo = new Float64Array(2 * CRITERION_NAMES.length)
   const values = new Float64Array(CRITERION_NAMES.length)
-  for (let draw = 0; draw < DRAWS; draw++) {
+  for (let draw = 0; draw < count; draw++) {
     for (let i = 0; i < cases.length; i++) cases[i] = -Math.log(1 - caseStream.uniform())
     matrix.methods.forEach((method, m) => {
       const own = draws[m] as MethodDraws
@@ -97,11 +105,12 @@ export interface Standing {
 /** Ranks methods against each other, draw by draw. @param scores one array of draws for each method */
 export function standings(scores: readonly Float64Array[], indifference: number): Standing[] {
   const count = scores.length
+  const draws = scores[0]?.length ?? 0
   const best = new Float64Array(count)
   const near = new Float64Array(count)
   const ranks = scores.map(() => new Float64Array(count))
   const row = new Float64Array(count)
-  for (let draw = 0; draw < DRAWS; draw++) {
+  for (let draw = 0; draw < draws; draw++) {
     let top = Number.NEGATIVE_INFINITY
     for (let m = 0; m < count; m++) {
       const score = (scores[m] as Float64Array)[draw] as number
@@ -119,10 +128,10 @@ export function standings(scores: readonly Float64Array[], indifference: number)
     }
   }
   return ranks.map((counts, m) => ({
-    pBest: (best[m] as number) / DRAWS,
-    pNearBest: (near[m] as number) / DRAWS,
-    rankLow: rankAt(counts, 0.05),
-    rankHigh: rankAt(counts, 0.95),
+    pBest: (best[m] as number) / draws,
+    pNearBest: (near[m] as number) / draws,
+    rankLow: rankAt(counts, 0.05 * draws),
+    rankHigh: rankAt(counts, 0.95 * draws),
   }))
 }
 
@@ -132,12 +141,12 @@ function countWhere(row: Float64Array, isCounted: (score: number) => boolean): n
   return count
 }
 
-/** The least rank that at least this share of draws does not exceed. */
-function rankAt(counts: Float64Array, share: number): number {
+/** The least rank that at least so many draws do not exceed. */
+function rankAt(counts: Float64Array, least: number): number {
   let seen = 0
   for (let rank = 0; rank < counts.length; rank++) {
     seen += counts[rank] as number
-    if (seen >= share * DRAWS) return rank + 1
+    if (seen >= least) return rank + 1
   }
   return counts.length
 }

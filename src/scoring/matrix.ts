@@ -111,8 +111,13 @@ interface Answer {
 }
 
 interface Answers {
-  /** By method, criterion, probe, case and item. */
-  readonly of: (method: string, criterion: Criterion, probe: string, name: string) => readonly Answer[]
+  /** A method's answers to a probe in a case, by item. */
+  readonly of: (
+    method: string,
+    criterion: Criterion,
+    probe: string,
+    name: string,
+  ) => ReadonlyMap<number, Answer> | undefined
   /** The unedited model's mean by criterion, probe and case, for every prompt that anybody's answer could be judged on. */
   readonly prompts: ReadonlyMap<Criterion, ReadonlyMap<string, ReadonlyMap<string, number>>>
 }
@@ -121,10 +126,13 @@ function caseName(run: RunInfo, factId: string): string {
   return `${run.data.hash}/${factId}`
 }
 
+/** Cases that were tried: a cost alone does not make one. */
 function casesOf(run: RunInfo, records: readonly JournalRecord[]): string[] {
-  return records.flatMap(({ kind, ...record }) =>
-    'factId' in record && record.factId !== null && kind !== 'cost' ? [caseName(run, record.factId)] : [],
-  )
+  const ids = new Set<string>()
+  for (const record of records) {
+    if (record.kind !== 'cost' && record.factId !== null) ids.add(record.factId)
+  }
+  return [...ids].map((id) => caseName(run, id))
 }
 
 function collectAnswers(runs: readonly Evidence[], reading: ReadingKind): Answers {
@@ -135,15 +143,19 @@ function collectAnswers(runs: readonly Evidence[], reading: ReadingKind): Answer
       if (record.kind !== 'probe') continue
       const answer = readAnswer(record, reading)
       if (answer === null) continue
+      const { method, criterion, probe, item } = record
       const name = caseName(run, record.factId)
-      const place = placeOf(record.method, record.criterion, record.probe, name)
-      getOrAdd(byPlace, place, () => new Map()).set(record.item, answer)
-      const probes = getOrAdd(prompts, record.criterion, () => new Map<string, Map<string, number>>())
-      const items = [...(byPlace.get(place)?.values() ?? [])]
-      getOrAdd(probes, record.probe, () => new Map()).set(name, average(items.map(({ base }) => base)))
+      const items = getOrAdd(byPlace, placeOf(method, criterion, probe, name), () => new Map<number, Answer>())
+      items.set(item, answer)
+      const probes = getOrAdd(prompts, criterion, () => new Map<string, Map<string, number>>())
+      const bases = getOrAdd(probes, probe, () => new Map<string, number>())
+      bases.set(
+        name,
+        averageOf(items.values(), ({ base }) => base),
+      )
     }
   }
-  const of: Answers['of'] = (...place) => [...(byPlace.get(placeOf(...place))?.values() ?? [])]
+  const of: Answers['of'] = (...place) => byPlace.get(placeOf(...place))
   return { of, prompts }
 }
 
@@ -190,8 +202,8 @@ function arrangeMethod(info: MethodInfo, arrangement: Arrangement): MethodEviden
   const latest = (cost: string): number | undefined => costs.findLast((record) => record.cost === cost)?.value
   const byCase = (cost: string): CaseNumbers => {
     const numbers = new Map<string, number>()
-    for (const { factId, value, ...record } of costs) {
-      if (record.cost === cost && factId !== null && timed.run !== null) numbers.set(caseName(timed.run, factId), value)
+    for (const { factId, value, cost: kind } of costs) {
+      if (kind === cost && factId !== null && timed.run !== null) numbers.set(caseName(timed.run, factId), value)
     }
     return arrangeNumbers(cases, numbers)
   }
@@ -256,9 +268,8 @@ function arrangeRates(
     const numbers = new Map<string, Answer>()
     for (const [name, base] of bases) {
       const given = answers.of(method, criterion, probe, name)
-      if (given.length > 0) {
-        numbers.set(name, { value: average(given.map(({ value }) => value)), base: average(given.map((a) => a.base)) })
-      } else if (isGain && failed.has(name)) numbers.set(name, { value: 0, base })
+      if (given !== undefined) numbers.set(name, averageAnswer([...given.values()]))
+      else if (isGain && failed.has(name)) numbers.set(name, { value: 0, base })
     }
     const weight = mix[criterion]?.[mixKey(probe)] ?? 1
     if (numbers.size > 0 && weight > 0) parts.push({ weight, numbers: arrangeNumbers(cases, numbers) })
@@ -305,8 +316,18 @@ function arrangeNumbers(cases: readonly string[], numbers: ReadonlyMap<string, n
   return { size, value, base, count: numbers.size }
 }
 
-function average(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
+function averageAnswer(answers: readonly Answer[]): Answer {
+  return { value: averageOf(answers, ({ value }) => value), base: averageOf(answers, ({ base }) => base) }
+}
+
+function averageOf(answers: Iterable<Answer>, pick: (answer: Answer) => number): number {
+  let sum = 0
+  let count = 0
+  for (const answer of answers) {
+    sum += pick(answer)
+    count++
+  }
+  return sum / count
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

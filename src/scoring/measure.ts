@@ -45,10 +45,22 @@ export function weightedMeans(numbers: CaseNumbers, cases: Float64Array, success
   return { value: (sum + successes) / (total + successes + failures), base: baseSum / total }
 }
 
+/** The weighted mean of costs by case; NaN where no case has one. */
+function weightedCost({ size, value }: CaseNumbers, cases: Float64Array): number {
+  let total = 0
+  let sum = 0
+  for (let i = 0; i < size.length; i++) {
+    const share = (size[i] as number) * (cases[i] as number)
+    total += share
+    sum += share * (value[i] as number)
+  }
+  return sum / total
+}
+
 /** Seconds once, an edit and a query. Where no query was timed, queries count as no slower. */
 export function unitCosts({ prepareS, edit, query }: MethodEvidence, cases: Float64Array): UnitCosts {
-  const queryS = query.count === 0 ? 0 : weightedMeans(query, cases).value
-  return { prepareS, editS: weightedMeans(edit, cases).value, queryS }
+  const queryS = query.count === 0 ? 0 : weightedCost(query, cases)
+  return { prepareS, editS: weightedCost(edit, cases), queryS }
 }
 
 /** Writes a method's values, one for each criterion in their order, into `out`; NaN where there is none. */

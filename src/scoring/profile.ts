@@ -85,82 +85,79 @@ const size = quantity(parseSize, SIZE_FORM)
 const points = z.number().min(0)
 const defaults = PROFILE_DEFAULTS
 
-/** The schema of a profile's file; its output is a {@link Profile}. */
-export const profileSchema = z
-  .strictObject({
-    schema: z.literal(PROFILE_SCHEMA).describe('the format of this file'),
-    title: z.string().min(1).max(200).default('Untitled profile').describe('one line for people'),
-    weights: z
-      .partialRecord(criterionKey(), points)
-      .refine((weights) => Object.values(weights).some((weight) => (weight ?? 0) > 0), 'at least one weight above 0')
-      .describe('points for each criterion, any numbers of 0 and more; a criterion not named has none'),
-    workload: z
-      .strictObject({
-        edits: z.number().int().min(1).default(defaults.workload.edits).describe('edits over the horizon'),
-        arrival: z.enum(['single', 'batch', 'stream']).default(defaults.workload.arrival).describe('how edits arrive'),
-        relatedKnowledge: z
-          .enum(['low', 'medium', 'high'])
-          .default(defaults.workload.relatedKnowledge)
-          .describe('how far related knowledge must follow'),
-        queries: z.number().int().min(0).default(defaults.workload.queries).describe('questions over the horizon'),
-        access: z
-          .enum(['weights', 'api'])
-          .default(defaults.workload.access)
-          .describe('what of the model can be changed'),
-      })
-      .prefault({}),
-    limits: z
-      .strictObject({
-        memory: size.nullable().default(defaults.limits.memory).describe('peak memory'),
-        prepare: duration.nullable().default(defaults.limits.prepare).describe('time once before the first edit'),
-        edit: duration.nullable().default(defaults.limits.edit).describe('time for an edit'),
-        query: duration.nullable().default(defaults.limits.query).describe('extra time for a query'),
-      })
-      .prefault({})
-      .describe('a method that exceeds one is ruled out'),
-    minimums: z
-      .partialRecord(criterionKey(), z.number().min(0).max(100))
-      .default(defaults.minimums)
-      .describe('least value (0–100) of a criterion; a method clearly below is ruled out'),
-    mix: z
-      .partialRecord(criterionKey(), z.record(z.string(), points).refine(hasWeight, 'at least one part above 0'))
-      .default({})
-      .describe('weights of the probes inside a criterion; a probe not named weighs 1'),
-    scales: z
-      .strictObject({
-        efficiency: scale(duration).prefault(defaults.scales.efficiency),
-        memory: scale(size).prefault(defaults.scales.memory),
-      })
-      .prefault({})
-      .describe('fixed ends of the logarithmic cost scales'),
-    prefer: z
-      .record(z.string(), z.number().min(-100).max(100))
-      .default(defaults.prefer)
-      .describe('points added to a family or a method, shown in the ranking'),
-    formula: formula()
-      .nullable()
-      .default(defaults.formula)
-      .describe('an expression over the criteria instead of the average'),
-    indifference: points.max(100).default(defaults.indifference).describe('points of score that do not matter'),
-  })
-  .transform(({ schema: _, ...profile }): Profile => {
-    return { ...profile, weights: shareOut(profile.weights), mix: { ...defaults.mix, ...profile.mix } }
-  })
+/** The schema of a profile's file. */
+export const profileSchema = z.strictObject({
+  schema: z.literal(PROFILE_SCHEMA).describe('the format of this file'),
+  title: z.string().min(1).max(200).default('Untitled profile').describe('one line for people'),
+  weights: z
+    .partialRecord(criterionKey(), points)
+    .refine((weights) => Object.values(weights).some((weight) => (weight ?? 0) > 0), {
+      message: 'at least one weight above 0',
+      // Beside another mistake in the weights it would only distract.
+      when: ({ issues }) => issues.length === 0,
+    })
+    .describe('points for each criterion, any numbers of 0 and more; a criterion not named has none'),
+  workload: z
+    .strictObject({
+      edits: z.number().int().min(1).default(defaults.workload.edits).describe('edits over the horizon'),
+      arrival: z.enum(['single', 'batch', 'stream']).default(defaults.workload.arrival).describe('how edits arrive'),
+      relatedKnowledge: z
+        .enum(['low', 'medium', 'high'])
+        .default(defaults.workload.relatedKnowledge)
+        .describe('how far related knowledge must follow'),
+      queries: z.number().int().min(0).default(defaults.workload.queries).describe('questions over the horizon'),
+      access: z.enum(['weights', 'api']).default(defaults.workload.access).describe('what of the model can be changed'),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      memory: size.nullable().default(defaults.limits.memory).describe('peak memory'),
+      prepare: duration.nullable().default(defaults.limits.prepare).describe('time once before the first edit'),
+      edit: duration.nullable().default(defaults.limits.edit).describe('time for an edit'),
+      query: duration.nullable().default(defaults.limits.query).describe('extra time for a query'),
+    })
+    .prefault({})
+    .describe('a method that exceeds one is ruled out'),
+  minimums: z
+    .partialRecord(criterionKey(), z.number().min(0).max(100))
+    .default(defaults.minimums)
+    .describe('least value (0–100) of a criterion; a method clearly below is ruled out'),
+  mix: z
+    .partialRecord(criterionKey(), z.record(z.string(), points).refine(hasWeight, 'at least one part above 0'))
+    .default({})
+    .describe('weights of the probes inside a criterion; a probe not named weighs 1'),
+  scales: z
+    .strictObject({
+      efficiency: scale(duration).prefault(defaults.scales.efficiency),
+      memory: scale(size).prefault(defaults.scales.memory),
+    })
+    .prefault({})
+    .describe('fixed ends of the logarithmic cost scales'),
+  prefer: z
+    .record(z.string(), z.number().min(-100).max(100))
+    .default(defaults.prefer)
+    .describe('points added to a family or a method, shown in the ranking'),
+  formula: formula()
+    .nullable()
+    .default(defaults.formula)
+    .describe('an expression over the criteria instead of the average'),
+  indifference: points.max(100).default(defaults.indifference).describe('points of score that do not matter'),
+})
 
 /**
  * Reads a profile's file.
  * @throws E_SETTINGS with the place of every mistake, E_SETTINGS_MISSING, E_SETTINGS_UNREADABLE.
  */
-export function readProfile(file: string): Promise<Profile> {
-  return readSettings(file, profileSchema)
+export async function readProfile(file: string): Promise<Profile> {
+  return completeProfile(await readSettings(file, profileSchema))
 }
 
 /**
  * Reads a profile from its text; `label` names it in messages.
  * @throws E_SETTINGS with the place of every mistake.
  */
-export function parseProfile(text: string, label: string): Promise<Profile> {
-  return parseSettings(text, profileSchema, label)
+export async function parseProfile(text: string, label: string): Promise<Profile> {
+  return completeProfile(await parseSettings(text, profileSchema, label))
 }
 
 /**
@@ -196,6 +193,10 @@ function wrongWeights(expected: string, found: string, nearest?: string): Whiche
 function shareOut(points: Readonly<Partial<Record<Criterion, number>>>): Weights {
   const shares = normalizeWeights(CRITERION_NAMES.map((criterion) => points[criterion] ?? 0))
   return mapCriteria((criterion) => shares[CRITERION_NAMES.indexOf(criterion)] ?? 0)
+}
+
+function completeProfile({ schema: _, ...profile }: z.output<typeof profileSchema>): Profile {
+  return { ...profile, weights: shareOut(profile.weights), mix: { ...defaults.mix, ...profile.mix } }
 }
 
 function criterionKey() {

@@ -7,7 +7,7 @@
  */
 import { WhicheditError } from '../errors.ts'
 import { createRandom } from '../tensor/random.ts'
-import { drawScores, intervalOf, type MethodDraws, type Standing, standings } from './bootstrap.ts'
+import { DRAWS, drawScores, intervalOf, type MethodDraws, type Scorer, type Standing, standings } from './bootstrap.ts'
 import { CRITERIA, CRITERION_NAMES, type Criterion, mapCriteria } from './criteria.ts'
 import { findFlip, type Lead, leadParts } from './lead.ts'
 import { buildMatrix, type Evidence, type Matrix, type MethodEvidence, type ReadingKind } from './matrix.ts'
@@ -31,6 +31,8 @@ export interface RankOptions {
   readonly evidence: readonly Evidence[]
   readonly seed: number
   readonly reading: ReadingKind
+  /** Draws of the bootstrap. */
+  readonly draws?: number
 }
 
 /** A method ties with the best where the probability of being within the indifference of it is at least this. */
@@ -43,19 +45,15 @@ const DETECTION = 1.96 + 0.84
  * @throws E_NO_EVIDENCE where nothing was measured, E_MIXED_MODELS for runs of different models, E_RECORD for a number outside
  * its range, E_FORMULA for a formula that leaves 0–100.
  */
-export function rankMethods({ profile, evidence, seed, reading }: RankOptions): Ranking {
+export function rankMethods({ profile, evidence, seed, reading, draws: count = DRAWS }: RankOptions): Ranking {
   const matrix = buildMatrix(evidence, { reading, profile })
   const measured = measureAll(matrix, profile)
   const counted = countedCriteria(profile, measured)
   const weights = shareOut(profile, counted)
   const scoring = { profile, counted, weights, shares: CRITERION_NAMES.map((criterion) => weights[criterion]) }
   const scores = scoreMeasured(matrix, measured, scoring)
-  const draws = drawScores(
-    matrix,
-    profile,
-    (values, m) => scoreOf(values, matrix.methods[m], scoring),
-    createRandom(seed),
-  )
+  const scorer: Scorer = (values, m) => scoreOf(values, matrix.methods[m], scoring)
+  const draws = drawScores(matrix, profile, { score: scorer, random: createRandom(seed), count })
   const candidates = matrix.methods.map((method, m) =>
     describeCandidate(method, { measured: measured[m] as Float64Array, draws: draws[m] as MethodDraws, profile }),
   )
@@ -115,6 +113,7 @@ export function rankMethods({ profile, evidence, seed, reading }: RankOptions): 
     runs,
     reading,
     seed,
+    draws: count,
     weights,
     ranking: ordered,
     lead,

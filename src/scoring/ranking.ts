@@ -88,6 +88,8 @@ export interface Ranking {
   readonly runs: readonly RankedRun[]
   readonly reading: ReadingKind
   readonly seed: number
+  /** Draws that intervals and probabilities were counted on. */
+  readonly draws: number
   /** The weights that were used: those of the profile, shared out anew where a criterion could not be measured. */
   readonly weights: Readonly<Record<Criterion, number>>
   /** Ranked methods by rank, then those ruled out. */

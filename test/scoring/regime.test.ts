@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { chooseRegime } from '../../src/scoring/regime.ts'
+
+test.each([
+  ['single edits, measured so', ['single'], 'single', 1, 'single', false],
+  ['a thousand single edits', ['single'], 'single', 1000, 'single', false],
+  ['a batch that was not measured', ['single'], 'batch', 1000, 'single', true],
+  ['the batch nearest in size', ['single', 'batch-10', 'batch-100'], 'batch', 300, 'batch-100', false],
+  ['a batch far beyond the measured', ['batch-10', 'batch-100'], 'batch', 1000, 'batch-100', true],
+  ['a stream, not a batch of its size', ['batch-100', 'stream-10#2'], 'stream', 100, 'stream-10#2', true],
+  ['single edits where only batches were measured', ['batch-10'], 'single', 1, 'batch-10', true],
+  ['no evidence at all', [], 'single', 1, 'single', false],
+] as const)('takes %s', (_, names, arrival, edits, regime, isNoted) => {
+  const chosen = chooseRegime(names, { arrival, edits })
+  expect(chosen.regime).toBe(regime)
+  expect(chosen.note !== null).toBe(isNoted)
+})
+
+test('says what was asked and what there is', () => {
+  expect(chooseRegime(['single'], { arrival: 'stream', edits: 200 }).note).toBe(
+    'The workload is a stream of 200; the evidence is of single edits. Scores are extrapolated and probably too high.',
+  )
+})
