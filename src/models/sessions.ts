@@ -24,6 +24,8 @@ export class Sessions {
     this.#sessions.delete(key)
     const session = known ?? Session.create(build(), this.#options)
     this.#sessions.set(key, session)
+    // A session that could not be made is not kept: the next one who asks tries again.
+    session.catch(() => this.#sessions.delete(key))
     const [oldest] = this.#sessions.keys()
     if (this.#sessions.size > KEPT_SESSIONS && oldest !== undefined) await this.#release(oldest)
     return session
