@@ -5,7 +5,7 @@ import { mkdir, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import type { Context } from '../context.ts'
-import { whileWriting } from '../disk.ts'
+import { systemCode } from '../disk.ts'
 import { readJsonObject } from './json.ts'
 
 const CHUNK_BYTES = 2 ** 20
@@ -31,7 +31,6 @@ export async function sha256Of(file: string, ctx: Context): Promise<string> {
 
 /**
  * The sha256 of a file, kept in `ctx.cacheDir` for as long as the file's real path, size and time of change stay the same.
- * @throws E_DISK_FULL, E_NOT_WRITABLE
  */
 export async function contentHash(file: string, ctx: Context): Promise<string> {
   const real = await realpath(file)
@@ -42,9 +41,12 @@ export async function contentHash(file: string, ctx: Context): Promise<string> {
   const known = await readJsonObject(note).catch(() => undefined)
   if (known?.size === size && known.mtimeMs === mtimeMs && typeof known.sha256 === 'string') return known.sha256
   const sha256 = await sha256Of(file, ctx)
-  await whileWriting(folder, async () => {
+  try {
     await mkdir(folder, { recursive: true })
     await writeFileAtomic(note, JSON.stringify({ file: real, size, mtimeMs, sha256 }))
-  })
+  } catch (error) {
+    // Without a note the file is read again next time: a cache that cannot be written is no reason to stop.
+    if (systemCode(error) === undefined) throw error
+  }
   return sha256
 }

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { systemCode, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
@@ -71,7 +71,7 @@ async function write(folder: string, conversion: Conversion, ctx: Context): Prom
     for (const { file } of tensors) if (!handles.has(file)) handles.set(file, await open(file, 'r'))
     const sources = tensors.map((tensor) => sourceOf(tensor, handles))
     const total = safetensorsBytes(sources)
-    await requireSpace(folder, total)
+    await requireSpace(dirname(folder), total)
     await writeFile(join(folder, 'config.json'), JSON.stringify(config, null, 2))
     await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
     await writeFile(join(folder, 'origin.json'), JSON.stringify({ name, storedAs }))

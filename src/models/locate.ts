@@ -65,7 +65,7 @@ async function sourceInFolder(path: string, name: string): Promise<Source> {
   const [gguf, ...more] = files.filter((file) => file.endsWith('.gguf'))
   if (gguf !== undefined && more.length === 0) return { name, kind: 'gguf', path: join(path, gguf) }
   const expected = more.length > 0 ? 'the path of one of its GGUF files' : 'config.json'
-  throw incomplete(path, expected, files.slice(0, 20).join(', ') || 'an empty folder')
+  throw incomplete(path, expected, files)
 }
 
 async function sourceInHub(
@@ -103,10 +103,10 @@ async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFile
 async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
   const files = await readdir(path)
   for (const file of ['config.json', 'tokenizer.json']) {
-    if (!files.includes(file)) throw incomplete(path, file, files.slice(0, 20).join(', '))
+    if (!files.includes(file)) throw incomplete(path, file, files)
   }
   if (!files.some((file) => /^model\.safetensors(\.index\.json)?$/.test(file))) {
-    throw incomplete(path, 'model.safetensors or model.safetensors.index.json', files.slice(0, 20).join(', '))
+    throw incomplete(path, 'model.safetensors or model.safetensors.index.json', files)
   }
   const table = await readSafetensorsFolder(path, files)
   const config = await readJsonObject(join(path, 'config.json'))
@@ -218,6 +218,12 @@ function mainFormat(tensors: readonly { readonly format: string; readonly shape:
   return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most), ['F32', 0])[0]
 }
 
-function incomplete(folder: string, expected: string, found: string): WhicheditError {
+/** Files named in an error: enough to recognise the folder. */
+const NAMED_FILES = 8
+
+function incomplete(folder: string, expected: string, files: readonly string[]): WhicheditError {
+  const named = files.toSorted().slice(0, NAMED_FILES).join(', ')
+  const found =
+    files.length > NAMED_FILES ? `${named} and ${files.length - NAMED_FILES} more` : named || 'an empty folder'
   return new WhicheditError('E_MODEL_INCOMPLETE', { folder, expected, found })
 }

@@ -43,6 +43,11 @@ test('does not trust a note that is damaged', async () => {
   expect(await contentHash(file, ctx)).toBe(ABC)
 })
 
+test('goes on without a note where the cache cannot be written', async () => {
+  const cacheDir = put(temporaryFolder(), 'a-file-in-its-place', '')
+  expect(await contentHash(put(temporaryFolder(), 'abc', 'abc'), testContext({ cacheDir }))).toBe(ABC)
+})
+
 test('stops when aborted', async () => {
   const signal = AbortSignal.abort(new Error('stopped'))
   await expect(sha256Of(put(temporaryFolder(), 'abc', 'abc'), testContext({ signal }))).rejects.toThrow('stopped')
