@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import Probe from '../../src/commands/probe.ts'
 import { readDocuments } from '../../src/commands/support/probing.ts'
 import type { JournalRecord } from '../../src/evidence/record.ts'
 import { readRun } from '../../src/evidence/store.ts'
 import { createRandom } from '../../src/tensor/random.ts'
-import { runBin, startBin } from '../support/run-command.ts'
+import { runBin, runCommand, startBin } from '../support/run-command.ts'
 
 const MODEL = fileURLToPath(new URL('../golden/tiny-llama', import.meta.url))
 const FACTS = ['France', 'Spain', 'Italy', 'Japan', 'Kenya'].map((subject, index) => ({
@@ -122,7 +123,7 @@ describe('what cannot be done is told, with the right code', () => {
     ['a missing text', argv({ text: 'nowhere.txt' }), 66, 'E_TEXT'],
     ['no cases', argv({ cases: '0' }), 2, '--cases'],
   ])('%s', async (_, words, exit, message) => {
-    const outcome = await runBin(words, where())
+    const outcome = await runCommand(Probe, words.slice(1), where())
     expect(outcome).toMatchObject({ exit, stdout: '' })
     expect(outcome.stderr).toContain(message)
     expect(existsSync(runsFolder())).toBe(false)
@@ -134,9 +135,10 @@ describe('what cannot be done is told, with the right code', () => {
   })
 
   test('a second program on the same run', async () => {
-    const first = startBin(argv({ methods: 'none' }), where())
+    const long = argv({ methods: 'none,ft-m,grace', cases: '5' })
+    const first = startBin(long, where())
     await new Promise((resolve) => first.child.stderr.once('data', resolve))
-    const second = await run('none')
+    const second = await runBin(long, where())
     expect(second).toMatchObject({
       exit: 75,
       stderr: expect.stringContaining(`found process ${first.child.pid} on it`),
