@@ -101,7 +101,7 @@ export const ERRORS = {
   },
   E_KEY_RESIDUAL: {
     message:
-      'the change for {subject} does not give the value it was made for: off by {found} of its length, expected below {most}. This is a defect of whichedit, please report it.',
+      'expected the changed layer to give the new value for {subject} within {most} of its length, found it off by {found}. The covariance or the prefixes do not fit this fact: try a larger ridge or fewer prefixes.',
     exit: 1,
   },
   E_LANE_DIED: {

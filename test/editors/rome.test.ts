@@ -8,7 +8,7 @@ import { findTargetValue } from '../../src/editors/steps/target-value.ts'
 import type { Fact } from '../../src/facts/fact.ts'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LowRankPart } from '../../src/models/patch.ts'
-import { norm } from '../../src/tensor/linalg.ts'
+import { dot, factorCholesky, norm } from '../../src/tensor/linalg.ts'
 import { expectClose, relativeError } from '../support/close.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -133,9 +133,38 @@ describe('against PyTorch, step by step', () => {
     expect(report.keyResidual).toBeLessThan(1e-5)
   })
 
+  test('refuses a change whose direction misses the key', async () => {
+    const [golden] = GOLDEN.edits
+    const fact = makeFact(golden?.fact ?? { id: '', prompt: '', subject: '', targetNew: '' })
+    const texts = await Promise.all(
+      prefixes.map((prefix) => tokenizeSubject(model.tokenizer, promptAfter(prefix, fact))),
+    )
+    const { keys } = await readKeys(model, settings.layer, texts)
+    const crossed = await crossingCovariance(averageRows(keys), keys.data.subarray(0, covariance.size))
+    const hparams = { ...settings, shortPrefixes: 0, longPrefixes: 0, tokensPerUnit: 1 }
+    const prepared = { covariance: { ...covariance, ...crossed }, prefixes }
+    const edit = rome.edit({ model, facts: [fact], hparams, prepared, history: [] }, testContext())
+    await expect(edit).rejects.toMatchObject({ code: 'E_KEY_RESIDUAL', values: { subject: 'France' } })
+  })
+
   test('one golden fact reaches the limit on the length of the change, the other does not', () => {
     const shares = GOLDEN.edits.map(({ initial, delta }) => norm(delta) / norm(initial) / settings.clamp)
     expect(shares[0]).toBeLessThan(0.99)
     expect(shares[1]).toBeCloseTo(1, 5)
   })
 })
+
+/** C for which u = C⁻¹k* is at a right angle to k: C⁻¹ = I + β s sᵀ, s the unit key minus the unit k*, β = c/(1 − c)², c their cosine. */
+async function crossingCovariance(kStar: Float64Array, key: Float32Array) {
+  const [a, b] = [norm(kStar), norm(key)]
+  const s = kStar.map((value, i) => (key[i] ?? 0) / b - value / a)
+  const cosine = dot(kStar, key) / (a * b)
+  const beta = cosine / (1 - cosine) ** 2
+  const shrink = beta / (1 + beta * dot(s, s)) // Sherman and Morrison
+  const size = s.length
+  const matrix = Float64Array.from({ length: size * size }, (_, at) => {
+    const [i, j] = [Math.floor(at / size), at % size]
+    return (i === j ? 1 : 0) - shrink * (s[i] ?? 0) * (s[j] ?? 0)
+  })
+  return { matrix, factor: await factorCholesky(matrix, size) }
+}

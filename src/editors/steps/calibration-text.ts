@@ -69,13 +69,13 @@ async function givenText(
 }
 
 function sampledText(model: LanguageModel, tokens: number, random: Random, signal: AbortSignal): CalibrationText {
-  const rows = CHUNK_TOKENS / ROW_TOKENS
   return {
     // One number of a stream tells streams apart as well as their seed would.
     id: `sampled ${tokens} ${random.stream('id').uniform()}`,
     chunks: Math.ceil(tokens / CHUNK_TOKENS),
     rows: async (chunk) => {
       const ofChunk = random.stream(String(chunk))
+      const rows = Math.ceil(Math.min(CHUNK_TOKENS, tokens - chunk * CHUNK_TOKENS) / ROW_TOKENS)
       const starts = await Promise.all(
         Array.from({ length: rows }, (_, row) => drawStart(model, ofChunk.stream(`start ${row}`))),
       )

@@ -81,6 +81,7 @@ export async function addToGram(
   layer: number,
   rows: readonly Int32Array[],
 ): Promise<void> {
+  if (rows.length === 0) return
   const { reads } = await model.run({ tokens: { rows }, read: [{ site: `mlp-inner.${layer}`, at: 'all', as: 'gram' }] })
   reads[0]?.data.forEach((value, i) => {
     gram.sum[i] = (gram.sum[i] ?? 0) + value

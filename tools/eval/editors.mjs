@@ -1,0 +1,166 @@
+/**
+ * Measures editing methods on facts that the model knows, one edit at a time, and prints a table; the numbers behind
+ * docs/methods.md. Slower and closer to papers than `whichedit probe`: it reads log-probabilities of both targets too.
+ *
+ *   npm run eval -- --model smollm2-135m --facts ../shared/data/counterfact.json --methods rome,ft-m --cases 20
+ *     --text FILE             text for covariances (default: text that the model writes)
+ *     --set rome.layer=5      a setting, any number of times
+ *     --out FILE              all numbers as JSON
+ *
+ *   ES, PS        p(new) > p(old) for the prompt and its paraphrases, mean over the targets' tokens
+ *   TF            teacher-forced token accuracy of the new target: prompt / paraphrases
+ *   agree         next token after neighbours' prompts is what the unedited model says
+ *   free          the text generated holds the new target: prompt / paraphrases
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { modelPlaces } from '../../dist/commands/support/places.js'
+import { createRandom, EDITORS, findModel, loadHparams, openModel, readFacts } from '../../dist/index.js'
+import { saysTarget } from '../../dist/probes/answer.js'
+
+const { values: options } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'smollm2-135m' },
+    facts: { type: 'string', default: 'countries' },
+    methods: { type: 'string', default: Object.keys(EDITORS).join() },
+    cases: { type: 'string', default: '20' },
+    skip: { type: 'string', default: '0' },
+    text: { type: 'string' },
+    set: { type: 'string', multiple: true, default: [] },
+    seed: { type: 'string', default: '1' },
+    cache: { type: 'string', default: join(tmpdir(), 'whichedit-eval') },
+    out: { type: 'string' },
+  },
+})
+const NEW_TOKENS = 16
+
+const ctx = {
+  random: createRandom(options.seed),
+  signal: new AbortController().signal,
+  progress: () => {},
+  cacheDir: options.cache,
+  now: () => performance.now(),
+}
+const model = openModel(await findModel(options.model, ctx, modelPlaces()))
+try {
+  const { cases, others } = await knownFacts()
+  const material = { text: options.text ? [await readFile(options.text, 'utf8')] : null, facts: others }
+  const results = []
+  for (const name of options.methods.split(',')) {
+    const result = await measureMethod(EDITORS[name], cases, material)
+    results.push(result)
+    print(result)
+  }
+  if (options.out) {
+    const made = {
+      model: model.name,
+      modelId: model.id,
+      facts: options.facts,
+      seed: options.seed,
+      text: options.text ?? null,
+    }
+    await writeFile(options.out, `${JSON.stringify({ ...made, results }, null, 1)}\n`)
+  }
+} finally {
+  await model.close()
+}
+
+/** Facts whose old answer the model gives, token after token or in its own words, and the rest as material. */
+async function knownFacts() {
+  const { facts } = await readFacts(options.facts)
+  const asked = facts.filter(({ targetOld }) => targetOld !== undefined)
+  const scores = await model.score(asked.map(({ prompt, targetOld }) => ({ prompt, target: targetOld })))
+  const written = await model.generate(
+    asked.map(({ prompt }) => prompt),
+    { maxNewTokens: NEW_TOKENS, stop: ['\n'] },
+  )
+  const known = asked.filter(
+    ({ prompt, targetOld }, i) =>
+      scores[i].ids.every((id, t) => id === scores[i].argmax[t]) || saysTarget(written[i].text, prompt, [targetOld]),
+  )
+  const first = Number(options.skip)
+  const cases = known.slice(first, first + Number(options.cases))
+  console.error(`${known.length} of ${asked.length} facts are known; ${cases.length} are edited`)
+  const chosen = new Set(cases)
+  return { cases, others: facts.filter((fact) => !chosen.has(fact)) }
+}
+
+async function measureMethod(editor, cases, material) {
+  const prefix = `${editor.name}.`
+  const own = options.set.filter((text) => text.startsWith(prefix)).map((text) => text.slice(prefix.length).split('='))
+  const overrides = Object.fromEntries(own.map(([key, value]) => [key, parseSetting(value)]))
+  const hparams = await loadHparams(editor, model.config, overrides)
+  const random = ctx.random.stream(editor.name)
+  const [prepareS, prepared] = await timed(() => editor.prepare?.({ model, hparams, material }, { ...ctx, random }))
+  const rows = []
+  for (const fact of cases) {
+    const job = { model, facts: [fact], hparams, prepared, history: [] }
+    const [editS, patch] = await timed(() => editor.edit(job, { ...ctx, random: random.stream(fact.id) }))
+    rows.push({ id: fact.id, editS, report: patch.report, ...(await measureFact(fact, model.withPatch(patch))) })
+    console.error(`${editor.name} ${rows.length}/${cases.length} ${fact.subject}: ${JSON.stringify(rows.at(-1))}`)
+  }
+  return { method: editor.name, hparams, cases: rows.length, prepareS, ...averages(rows), rows }
+}
+
+async function measureFact(fact, edited) {
+  const { prompt, targetNew, targetOld, tests } = fact
+  const kept = tests.neighbours.map((neighbour) => ({ prompt: neighbour.prompt, target: neighbour.targets[0] }))
+  const [[own], paraphrases, before, after] = [
+    await forced(edited, [prompt], targetNew, targetOld),
+    await forced(edited, tests.paraphrases, targetNew, targetOld),
+    await model.score(kept),
+    await edited.score(kept),
+  ]
+  const prompts = [prompt, ...tests.paraphrases]
+  const written = await edited.generate(prompts, { maxNewTokens: NEW_TOKENS, stop: ['\n'] })
+  const says = written.map(({ text }, i) => (saysTarget(text, prompts[i], [targetNew]) ? 1 : 0))
+  return {
+    es: own.prefersNew,
+    ps: mean(paraphrases.map((reading) => reading.prefersNew)),
+    rewrite: own.accuracy,
+    paraphrase: mean(paraphrases.map((reading) => reading.accuracy)),
+    agree: mean(after.map(({ argmax }, i) => (argmax[0] === before[i].argmax[0] ? 1 : 0))),
+    free: says[0],
+    freeParaphrase: mean(says.slice(1)),
+  }
+}
+
+async function forced(edited, prompts, targetNew, targetOld) {
+  const ofNew = await edited.score(prompts.map((prompt) => ({ prompt, target: targetNew })))
+  const ofOld = await edited.score(prompts.map((prompt) => ({ prompt, target: targetOld })))
+  return ofNew.map(({ ids, argmax, logProbs }, i) => ({
+    accuracy: mean(ids.map((id, t) => (id === argmax[t] ? 1 : 0))),
+    prefersNew: mean(logProbs) > mean(ofOld[i].logProbs) ? 1 : 0,
+  }))
+}
+
+function averages(rows) {
+  const names = ['es', 'ps', 'rewrite', 'paraphrase', 'agree', 'free', 'freeParaphrase', 'editS']
+  return Object.fromEntries(names.map((name) => [name, mean(rows.map((row) => row[name]).filter(Number.isFinite))]))
+}
+
+function print(result) {
+  const { es, ps, rewrite, paraphrase, agree, free, freeParaphrase, prepareS, editS } = result
+  const percent = (value) => (100 * value).toFixed(0).padStart(3)
+  const pairs = `ES ${percent(es)} PS ${percent(ps)} · TF ${percent(rewrite)} /${percent(paraphrase)} · agree ${percent(agree)} · free ${percent(free)} /${percent(freeParaphrase)}`
+  console.log(
+    `${result.method.padEnd(6)} n ${result.cases} · ${pairs} · prepare ${prepareS.toFixed(1)} s, edit ${editS.toFixed(2)} s`,
+  )
+}
+
+async function timed(work) {
+  const startedAt = performance.now()
+  const result = await work()
+  return [(performance.now() - startedAt) / 1000, result]
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+function parseSetting(text) {
+  if (text === 'true' || text === 'false') return text === 'true'
+  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text
+}
