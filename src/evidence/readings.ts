@@ -81,8 +81,8 @@ export function areReadingsOf(readings: CaseReadings, items: readonly PlannedIte
   )
 }
 
-/** Tokens of the answers whose times are compared: prompt and continuation both count, as in use. */
-const TIMED_TOKENS = 4
+/** Tokens of the answers whose times are compared: one for the prompt's pass, one for a step after it. */
+const TIMED_TOKENS = 2
 /** Pairs of answers timed for one case; the first pair, which may still compile, is not among them. */
 const TIMED_PAIRS = 3
 
