@@ -187,6 +187,7 @@ describe('several facts', () => {
     expect(third.entries).toHaveLength(3)
     const [newest] = third.entries
     if (newest === undefined) throw new Error('no entry')
+    expect(newest.before).toContain('The capital of France is Cairo')
     const alone: Patch = { parts: [{ kind: 'context', layer: SETTINGS.layer, entries: [newest] }], report: {} }
     expect(await ask([first.patch, second.patch, third.patch], FACT)).toEqual(await ask([alone], FACT))
     expect(await ask([first.patch, second.patch], FACT)).toEqual(await ask([first.patch], FACT))
