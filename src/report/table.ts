@@ -1,6 +1,6 @@
 /**
  * A ranking for a terminal. The first lines answer who leads, by how much, how sure that is, what would change it and what is
- * out; then a table; then notes and sources. Below 60 columns each method is a stack of lines instead of a row.
+ * out; then a table with as many columns as fit; then notes and sources. Where no table fits each method is a stack of lines.
  */
 import { styleText } from 'node:util'
 import Table from 'cli-table3'
@@ -12,16 +12,28 @@ import { formatInterval, formatMargin, formatPoints, formatRank, formatSource, f
 import type { ReportOptions } from './report.ts'
 import { explainRanking, formatProbability, nameOf } from './sentence.ts'
 
-/** Narrower than this a table cannot be read. */
-const TABLE_COLUMNS = 60
-/** From here on the score in the other reading is shown too. */
-const OTHER_READING_COLUMNS = 72
-/** From here on a score has a bar. */
-const BAR_COLUMNS = 88
-/** From here on criteria have whole names and intervals. */
-const WIDE_COLUMNS = 140
+/** What a table shows besides rank, method, score, probability and criteria. */
+interface Layout {
+  /** Whole names and intervals of the criteria. */
+  readonly intervals: boolean
+  /** A bar for the score. */
+  readonly bar: boolean
+  /** The score in the other reading. */
+  readonly other: boolean
+  /** Columns that a method's name may take. */
+  readonly name: number
+}
+
+/** From the richest down; the first that fits is taken. */
+const LAYOUTS: readonly Layout[] = [
+  { intervals: true, bar: true, other: true, name: 24 },
+  { intervals: false, bar: true, other: true, name: 24 },
+  { intervals: false, bar: false, other: true, name: 24 },
+  { intervals: false, bar: false, other: false, name: 24 },
+  { intervals: false, bar: false, other: false, name: 10 },
+]
 const BAR_WIDTH = 10
-const MAX_NAME = 24
+const STACK_NAME = 24
 
 /** Writes a ranking for a terminal. */
 export function renderTable(ranking: Ranking, options: ReportOptions): string {
@@ -32,7 +44,7 @@ export function renderTable(ranking: Ranking, options: ReportOptions): string {
     [...wrap(head, columns).map((line) => paint('bold', line)), ...rest.flatMap((text) => wrap(text, columns))].join(
       '\n',
     ),
-    columns < TABLE_COLUMNS ? stack(ranking, columns) : tabulate(ranking, columns, paint),
+    arrange(ranking, columns, paint),
     ranking.notes.flatMap((note) => hang('! ', wrap(printable(note), columns - 2))).join('\n'),
     formatSource(ranking)
       .flatMap((line) => wrap(line, columns))
@@ -50,9 +62,16 @@ function painter(color: boolean): Paint {
   return (style, text) => (color ? styleText(style, text, { validateStream: false }) : text)
 }
 
-function tabulate(ranking: Ranking, columns: number, paint: Paint): string {
-  const isWide = columns >= WIDE_COLUMNS
-  const optional = <T>(least: number, cell: T): T[] => (columns >= least ? [cell] : [])
+function arrange(ranking: Ranking, columns: number, paint: Paint): string {
+  for (const layout of LAYOUTS) {
+    const table = tabulate(ranking, layout, paint)
+    if (table.split('\n').every((line) => stringWidth(line) <= columns)) return table
+  }
+  return stack(ranking, columns)
+}
+
+function tabulate(ranking: Ranking, layout: Layout, paint: Paint): string {
+  const optional = <T>(isShown: boolean, cell: T): T[] => (isShown ? [cell] : [])
   const table = new Table({
     chars: NO_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
@@ -60,8 +79,8 @@ function tabulate(ranking: Ranking, columns: number, paint: Paint): string {
       'left',
       'left',
       'right',
-      ...optional(BAR_COLUMNS, 'left' as const),
-      ...optional(OTHER_READING_COLUMNS, 'right' as const),
+      ...optional(layout.bar, 'left' as const),
+      ...optional(layout.other, 'right' as const),
       'right',
       ...CRITERION_NAMES.map(() => 'right' as const),
     ],
@@ -70,12 +89,12 @@ function tabulate(ranking: Ranking, columns: number, paint: Paint): string {
     cells.rank,
     cells.method,
     cells.score,
-    ...optional(BAR_COLUMNS, cells.bar),
-    ...optional(OTHER_READING_COLUMNS, cells.other),
+    ...optional(layout.bar, cells.bar),
+    ...optional(layout.other, cells.other),
     cells.best,
     ...cells.criteria,
   ]
-  const heads = CRITERION_NAMES.map((name) => (isWide ? name : shortName(name)))
+  const heads = CRITERION_NAMES.map((name) => (layout.intervals ? name : shortName(name)))
   const weights = CRITERION_NAMES.map((name) => formatWeight(ranking.weights[name]))
   const other = ranking.reading === 'free-running' ? 'forced' : 'free'
   const names = { rank: '', method: 'method', score: 'score', bar: '', other, best: 'best', criteria: heads }
@@ -86,13 +105,13 @@ function tabulate(ranking: Ranking, columns: number, paint: Paint): string {
     const { score, pBest, criteria } = method
     const cells = row({
       rank: formatRank(method),
-      method: truncate(nameOf(method), MAX_NAME),
+      method: truncate(nameOf(method), layout.name),
       score: formatMargin({ value: score, low: method.scoreLow, high: method.scoreHigh }),
       bar: drawBar(score),
       other: formatPoints(method.otherReadingScore),
       best: pBest === null ? '' : formatProbability(pBest),
       criteria: CRITERION_NAMES.map((name) =>
-        isWide ? formatInterval(criteria[name]) : formatPoints(criteria[name].value),
+        layout.intervals ? formatInterval(criteria[name]) : formatPoints(criteria[name].value),
       ),
     })
     table.push(method.rank === null ? cells.map((cell) => paint('dim', cell)) : cells)
@@ -117,7 +136,7 @@ function stack(ranking: Ranking, columns: number): string {
       const best = method.pBest === null ? '' : `, best ${formatProbability(method.pBest)}`
       const values = CRITERION_NAMES.map((name) => `${name} ${formatPoints(method.criteria[name].value)}`).join(', ')
       const indent = ' '.repeat(4)
-      const head = `${formatRank(method).padEnd(4)}${truncate(nameOf(method), MAX_NAME)} ${score}${best}`
+      const head = `${formatRank(method).padEnd(4)}${truncate(nameOf(method), STACK_NAME)} ${score}${best}`
       return [...hang('', wrap(head, columns)), ...wrap(values, columns - 4).map((line) => indent + line)].join('\n')
     })
     .join('\n')
