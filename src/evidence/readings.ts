@@ -3,6 +3,7 @@ import { WhicheditError } from '../errors.ts'
 import type { Fact, Question } from '../facts/fact.ts'
 import type { LanguageModel } from '../models/model.ts'
 import type { Reading } from '../probes/probe.ts'
+import { median } from '../tensor/stats.ts'
 import type { PlannedItem } from './plan.ts'
 import type { CaseReadings } from './record.ts'
 
@@ -84,12 +85,12 @@ export function areReadingsOf(readings: CaseReadings, items: readonly PlannedIte
 /** Tokens of the answers whose times are compared: one for the prompt's pass, one for a step after it. */
 const TIMED_TOKENS = 2
 /** Pairs of answers timed for one case; the first pair, which may still compile, is not among them. */
-const TIMED_PAIRS = 3
+const TIMED_PAIRS = 5
 
 /**
- * Seconds that an edited model needs more than the unedited one for an answer to `prompt`: the median over pairs of answers
- * of the same length, asked in turn in this process. What does not exceed the spread of the unedited model's own times
- * cannot be told from nothing, and is 0.
+ * Seconds that an edited model needs more than the unedited one for an answer to `prompt`: the difference of the shortest
+ * times over answers of the same length, asked in turn in this process. (Other work on the machine only ever adds to a time.)
+ * What does not exceed the unedited model's own spread, from its shortest to its median time, is taken for nothing: 0.
  */
 export async function timeExtraQuery(
   models: { readonly base: LanguageModel; readonly edited: LanguageModel },
@@ -105,18 +106,13 @@ export async function timeExtraQuery(
   // Greedy answers do not depend on where they are cut: both get exactly as many tokens as the shorter one has.
   const tokens = Math.max(1, Math.min(...warm.map((timed) => timed.tokens)))
   const baseMs: number[] = []
-  const extraMs: number[] = []
+  const editedMs: number[] = []
   for (let pair = 0; pair < TIMED_PAIRS; pair++) {
-    const base = await answer(models.base, tokens)
-    const edited = await answer(models.edited, tokens)
-    baseMs.push(base.ms)
-    extraMs.push(edited.ms - base.ms)
+    baseMs.push((await answer(models.base, tokens)).ms)
+    editedMs.push((await answer(models.edited, tokens)).ms)
   }
-  const extra = at(
-    extraMs.sort((a, b) => a - b),
-    Math.floor(TIMED_PAIRS / 2),
-  )
-  const noise = Math.max(...baseMs) - Math.min(...baseMs)
+  const extra = Math.min(...editedMs) - Math.min(...baseMs)
+  const noise = median(baseMs) - Math.min(...baseMs)
   return extra > noise ? extra / 1000 : 0
 }
 
