@@ -64,7 +64,7 @@ class Reference:
     def v_step(self, task):
         """Loss and gradient of one step of ROME's search for the value, without the optimiser."""
         step = ValueStep(self, task)
-        step.loss_of()  # the first pass records the unedited distribution, outside the time taken
+        step.record()
         start = time.perf_counter()
         loss = step.loss_of()
         loss.backward()
@@ -188,6 +188,14 @@ class ValueStep:
         self.targets = torch.tensor(task["targets"])
         self.delta = torch.tensor(task.get("delta") or [0.0] * self.layer.down_proj.out_features, requires_grad=True)
         self.initial = self.unedited = None
+
+    def record(self):
+        """The distribution of the unedited model, which the first pass records: with nothing added yet."""
+        with torch.no_grad():
+            delta = self.delta.clone()
+            self.delta.zero_()
+            self.loss_of()
+            self.delta.copy_(delta)
 
     def loss_of(self):
         hook = self.layer.register_forward_hook(self.add)
