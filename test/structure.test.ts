@@ -30,12 +30,10 @@ const LAYERS: Readonly<Record<string, number>> = {
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/gguf': ['models/gguf.ts'],
   '@inquirer/core': ['commands/'],
-  '@inquirer/prompts': ['commands/'],
   '@oclif/core': ['commands/'],
   'cli-table3': ['report/'],
   'fastest-levenshtein': ['suggest.ts'],
-  inquirer: ['commands/'],
-  listr2: ['commands/'],
+  inquirer: ['commands/support/asker.ts'],
   mathjs: ['scoring/'],
   'onnxruntime-node': ['graph/session.ts'],
   'proper-lockfile': ['evidence/'],
@@ -50,9 +48,9 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   zod: ['settings.ts', 'facts/', 'models/', 'editors/', 'evidence/', 'scoring/'],
 }
 
-/** Names that are words of their own: for these only a comparison counts as naming the editor. */
+/** Names that are words of their own: for these only a comparison with a method's name counts. */
 const COMMON_WORDS = ['none']
-const COMPARISON = '(?:[!=]==\\s*|case\\s+|includes\\()'
+const COMPARISON = '(?:name|method|editor)\\s*[!=]==\\s*'
 
 /** A source file, by its path below `src` or `test`. */
 interface Source {
@@ -86,7 +84,8 @@ function stripComments(text: string): string {
 }
 
 function findImports(code: string): string[] {
-  return [...code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].flatMap(([, specifier]) => specifier ?? [])
+  const statement = /^(?:import|export)\b[^'"`;=]*?\bfrom\s*'([^']+)'|^import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
+  return [...code.matchAll(statement)].flatMap(([, from, bare, dynamic]) => from ?? bare ?? dynamic ?? [])
 }
 
 /** The files of ours that a file imports, as paths below `src`. */
@@ -211,10 +210,12 @@ describe('doors', () => {
   test('every dependency is used', () => {
     const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
     const used = new Set(SOURCES.flatMap(importedPackages))
-    // A plugin is named in package.json's `oclif` section instead.
-    expect(Object.keys(dependencies).filter((name) => !used.has(name) && !name.startsWith('@oclif/plugin-'))).toEqual(
-      [],
-    )
+    // A plugin is named in package.json's `oclif` section instead; Inquirer's prompts are pinned for Inquirer, because later ones refuse Node 20.
+    expect(
+      Object.keys(dependencies).filter(
+        (name) => !used.has(name) && !name.startsWith('@oclif/plugin-') && name !== '@inquirer/prompts',
+      ),
+    ).toEqual([])
   })
 })
 
