@@ -50,7 +50,11 @@ export interface CodebookPart {
 export interface ContextPart {
   readonly kind: 'context'
   readonly layer: number
-  readonly entries: readonly { readonly before: string; /** [D] */ readonly vector: Tensor }[]
+  readonly entries: readonly {
+    readonly before: string
+    /** [D] */
+    readonly vector: Tensor
+  }[]
 }
 
 /** A part of a patch. */

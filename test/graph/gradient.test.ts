@@ -9,7 +9,11 @@ import { gatherPairs, gatherRows } from '../../src/graph/ops/rows.ts'
 import { reshape } from '../../src/graph/ops/shape.ts'
 import { Session } from '../../src/graph/session.ts'
 
-const f64 = (values: number[], shape: number[]) => ({ dtype: 'float64' as const, shape, data: Float64Array.from(values) })
+const f64 = (values: number[], shape: number[]) => ({
+  dtype: 'float64' as const,
+  shape,
+  data: Float64Array.from(values),
+})
 const i64 = (values: number[], shape: number[]) => ({
   dtype: 'int64' as const,
   shape,

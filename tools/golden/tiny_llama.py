@@ -395,6 +395,7 @@ def golden_of(name, model, tokenizer, config):
 
 
 README = """# Tiny Llama models for the tests
+
 Random weights, made by `tools/golden/tiny_llama.py` (seed {seed}); they know nothing. The tokenizer is a byte-level BPE trained
 on sentences written in that script. What PyTorch says about each model stands in `../<name>.json`.
 """
