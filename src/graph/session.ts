@@ -37,7 +37,11 @@ export class Session {
   /** Compiles the graph of the named outputs. Takes seconds for large graphs: keep sessions, feed numbers. */
   static async create(outputs: Readonly<Record<string, Node>>, options: SessionOptions = {}): Promise<Session> {
     const model = writeOnnx(outputs)
-    const session: Record<string, string> = { disable_prepacking: options.prepack ? '0' : '1' }
+    const session: Record<string, string> = {
+      disable_prepacking: options.prepack ? '0' : '1',
+      // Threads that wait between two operations do so busily; after a run they would take cores from the next session.
+      force_spinning_stop: '1',
+    }
     if (model.folder !== null) session.model_external_initializers_file_folder_path = model.folder
     const native = await InferenceSession.create(model.bytes, {
       intraOpNumThreads: options.threads ?? 0,
