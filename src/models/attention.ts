@@ -8,6 +8,7 @@ import { groupedAttention, rotary } from '../graph/ops/attention.ts'
 import { add } from '../graph/ops/elementwise.ts'
 import { matmul } from '../graph/ops/matmul.ts'
 import { softmax } from '../graph/ops/normalize.ts'
+import { broadcastTo } from '../graph/ops/reduce.ts'
 import { concat, reshape, transpose } from '../graph/ops/shape.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { AttentionShape } from './architecture.ts'
@@ -69,10 +70,22 @@ function join(past: KeysValues, made: KeysValues): KeysValues {
   return { keys: concat(past.keys, made.keys, 2, 'S'), values: concat(past.values, made.values, 2, 'S') }
 }
 
-/** The inputs that hold a layer's earlier keys and values [B, KV, P, E]. */
-export function pastInputs({ kvHeads, headWidth }: AttentionShape, layer: number): KeysValues {
-  const size = ['B', kvHeads, 'P', headWidth]
-  return { keys: input(`past-keys ${layer}`, size), values: input(`past-values ${layer}`, size) }
+/** Whose earlier keys and values there are: none, each row's own, or those of a prefix that all rows share. */
+export type Past = 'none' | 'own' | 'shared'
+
+/** The inputs that hold a layer's earlier keys and values, for each row [B, KV, P, E]. */
+export function pastInputs({ kvHeads, headWidth }: AttentionShape, layer: number, past: Past = 'own'): KeysValues {
+  const rows = ['B', kvHeads, 'P', headWidth]
+  const fed = past === 'shared' ? [1, kvHeads, 'P', headWidth] : rows
+  return {
+    keys: broadcastTo(input(pastName('keys', layer), fed), rows),
+    values: broadcastTo(input(pastName('values', layer), fed), rows),
+  }
+}
+
+/** The name of such an input. */
+export function pastName(what: keyof KeysValues, layer: number): string {
+  return `past-${what} ${layer}`
 }
 
 /** Does the runtime's fused attention take heads of this width? */

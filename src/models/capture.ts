@@ -7,11 +7,19 @@ import { WhicheditError } from '../errors.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Configuration } from './architecture.ts'
-import { causalMask, rotaryFeeds, windowMask } from './attention.ts'
+import { causalMask, type Past, pastName, rotaryFeeds, windowMask } from './attention.ts'
 import type { Capture, Position, Read, RunRequest, TokenBatch } from './model.ts'
 
 /** What a capture keeps: the feeds of the graph that goes on from it. */
 interface CapturedState {
+  readonly feeds: Readonly<Record<string, AnyTensor>>
+}
+
+/** What all rows of a run begin with, computed before. */
+export interface Prefix {
+  /** Tokens. */
+  readonly length: number
+  /** Each layer's keys and values [1, KV, P, E], by the names of their inputs. */
   readonly feeds: Readonly<Record<string, AnyTensor>>
 }
 
@@ -20,8 +28,8 @@ export interface Window {
   readonly feeds: Readonly<Record<string, AnyTensor>>
   /** Rows B and positions T computed. */
   readonly sizes: Readonly<Record<'B' | 'T', number>>
-  /** Are there positions that are only attended to? */
-  readonly hasPast: boolean
+  /** Positions that are only attended to. */
+  readonly past: Past
   /** Flattened index of a position. @throws E_POSITION when it is not computed. */
   indexOf(position: Position): number
   /** The positions meant by a read. */
@@ -31,10 +39,10 @@ export interface Window {
 }
 
 /** Opens the window of a request. @throws E_CONTEXT_LENGTH, E_POSITION, E_TOKENS */
-export function openWindow(config: Configuration, request: RunRequest): Window {
+export function openWindow(config: Configuration, request: RunRequest, prefix: Prefix | null = null): Window {
   const { tokens, resume } = request
   checkTokens(config, tokens)
-  const from = resume?.from ?? tokens.rows.map(() => 0)
+  const from = resume?.from ?? tokens.rows.map(() => prefix?.length ?? 0)
   const T = windowLength(tokens, from)
   const indexOf = ({ row, token }: Position): number => {
     const length = tokens.rows[row]?.length ?? 0
@@ -46,9 +54,9 @@ export function openWindow(config: Configuration, request: RunRequest): Window {
   }
   const ends = tokens.rows.map((row, i) => ({ row: i, token: (tokens.promptLengths?.[i] ?? row.length) - 1 }))
   return {
-    feeds: resume === undefined ? freshFeeds(config, tokens, T) : (resume.state as CapturedState).feeds,
+    feeds: resume === undefined ? freshFeeds(config, tokens, T, prefix) : (resume.state as CapturedState).feeds,
     sizes: { B: tokens.rows.length, T },
-    hasPast: from.some((first) => first > 0),
+    past: prefix !== null ? 'shared' : from.some((first) => first > 0) ? 'own' : 'none',
     indexOf,
     positionsOf: (at) => (at === 'all' ? allPositions(tokens, from) : at),
     promptEnds: ends.filter(({ row, token }) => token >= (from[row] ?? 0)).map(indexOf),
@@ -77,22 +85,37 @@ export function makeCapture(
   else {
     Object.assign(feeds, rotaryFeeds(config, from, T), { mask: windowMask(from, P, T) })
     for (let above = layer + 1; above < config.layers; above++) {
-      feeds[`past-keys ${above}`] = slicePast(floats(outputs[`keys ${above}`]), from, P)
-      feeds[`past-values ${above}`] = slicePast(floats(outputs[`values ${above}`]), from, P)
+      feeds[pastName('keys', above)] = slicePast(floats(outputs[`keys ${above}`]), from, P)
+      feeds[pastName('values', above)] = slicePast(floats(outputs[`values ${above}`]), from, P)
     }
   }
   const state: CapturedState = { feeds }
   return { layer, from, state }
 }
 
-function freshFeeds(config: Configuration, tokens: TokenBatch, T: number): Record<string, AnyTensor> {
-  const ids = new BigInt64Array(tokens.rows.length * T)
-  tokens.rows.forEach((row, i) => {
-    row.forEach((id, t) => {
-      ids[i * T + t] = BigInt(id)
-    })
+function freshFeeds(
+  config: Configuration,
+  { rows }: TokenBatch,
+  T: number,
+  prefix: Prefix | null,
+): Record<string, AnyTensor> {
+  if (prefix === null) return { ids: paddedIds(rows, T), ...positionFeeds(config, T) }
+  const { length: P, feeds } = prefix
+  const from = rows.map(() => P)
+  const ids = paddedIds(
+    rows.map((row) => row.subarray(P)),
+    T,
+  )
+  return { ids, ...feeds, ...rotaryFeeds(config, from, T), mask: windowMask(from, P, T) }
+}
+
+/** Token ids row by row, each row padded to T. */
+export function paddedIds(rows: readonly ArrayLike<number>[], T: number): Tensor<'int64'> {
+  const ids = new BigInt64Array(rows.length * T)
+  rows.forEach((row, i) => {
+    for (let t = 0; t < row.length; t++) ids[i * T + t] = BigInt(row[t] ?? 0)
   })
-  return { ids: { dtype: 'int64', shape: [ids.length], data: ids }, ...positionFeeds(config, T) }
+  return { dtype: 'int64', shape: [ids.length], data: ids }
 }
 
 function positionFeeds(config: Configuration, T: number): Record<string, AnyTensor> {

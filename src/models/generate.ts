@@ -14,20 +14,25 @@ import {
   cachedAttention,
   fitsFusedAttention,
   type KeysValues,
+  type Past,
   pastInputs,
+  pastName,
   plainAttention,
   rotaryFeeds,
   rotaryTable,
   windowMask,
 } from './attention.ts'
+import { type Prefix, paddedIds } from './capture.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { GenerateOptions } from './model.ts'
 import type { Edits, Engine } from './run.ts'
-import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS } from './scope.ts'
+import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
 
 /** The rows of a generation: prompts as token ids, and where to stop. */
 export interface GenerationJob extends GenerateOptions {
   readonly prompts: readonly Int32Array[]
+  /** What all prompts begin with, computed before. */
+  readonly prefix: Prefix | null
   /** Is this the last token of a row's text? Called once for each new token. */
   readonly isEnd: (row: number, ids: readonly number[]) => Promise<boolean>
 }
@@ -36,22 +41,21 @@ export interface GenerationJob extends GenerateOptions {
 export async function generateIds(engine: Engine, edits: Edits, job: GenerationJob): Promise<number[][]> {
   const { network, sessions } = engine
   const { config } = network
-  const { prompts, maxNewTokens, topK: k } = job
+  const { prompts, prefix, maxNewTokens, topK: k } = job
   const longest = Math.max(...prompts.map((prompt) => prompt.length))
   if (longest + maxNewTokens > config.contextLength) {
     throw new WhicheditError('E_CONTEXT_LENGTH', { limit: config.contextLength, found: longest + maxNewTokens })
   }
-  const sessionFor = (patch: MergedPatch) => {
-    const key = `generate ${k ?? 'greedy'} ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
-    return sessions.get(key, () => buildGraph(engine, { ...edits, patch }, k))
+  const sessionFor = (patch: MergedPatch, form: Form) => {
+    const key = `generate ${k ?? 'greedy'} ${form} ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
+    return sessions.get(key, () => buildGraph(engine, { ...edits, patch }, k, form))
   }
-  const constants: Record<string, AnyTensor> = {}
-  for (const [name, value] of Object.entries(edits.dense)) constants[`weight ${name}`] = value
+  const constants = weightFeeds(edits.dense)
   const written: number[][] = prompts.map(() => [])
   const done = prompts.map(() => false)
-  const positions = positionFeeds(config, prompts, longest + maxNewTokens)
-  let cache = emptyCache(engine, prompts.length)
-  let rows: readonly ArrayLike<number>[] = prompts
+  const positions = positionFeeds(config, job)
+  let cache = prefix?.feeds ?? emptyCache(engine, prompts.length)
+  let rows: readonly ArrayLike<number>[] = prompts.map((prompt) => prompt.subarray(prefix?.length ?? 0))
   const lengths = prompts.map((prompt) => prompt.length)
 
   for (let step = 0; step < maxNewTokens && done.includes(false); step++) {
@@ -62,13 +66,14 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
     // Prompts end in the first step; after it, the graph without codebooks goes on.
     const ends = step === 0 ? last : []
     const patch = patchAt(edits.patch, ends)
-    const session = await sessionFor(patch)
+    const form = chooseForm(config, step === 0 && prefix !== null ? 'shared' : 'own')
+    const session = await sessionFor(patch, form)
     const outputs = await session.run(
       {
         ...constants,
         ...cache,
         ...patchFeeds(patch, ends),
-        ...positions(lengths, T, step),
+        ...positions(form, lengths, T, step),
         ids: paddedIds(rows, T),
         last: indices(last),
       },
@@ -92,23 +97,23 @@ function buildGraph(
   { network, weights }: Engine,
   { patch, dense }: Edits,
   k: number | undefined,
+  form: Form,
 ): Record<string, Node> {
   const { config } = network
   const outputs: Record<string, Node> = {}
-  const fed = new Map<string, Node>()
-  for (const name of Object.keys(dense)) fed.set(name, input(`weight ${name}`, dense[name]?.shape ?? []))
   const keep = (layer: number, grown: KeysValues): void => {
     outputs[`keys ${layer}`] = grown.keys
     outputs[`values ${layer}`] = grown.values
   }
-  const attention = fitsFusedAttention(config)
-    ? cachedAttention(config, keep)
-    : plainAttention(
-        config,
-        (layer) => pastInputs(config, layer),
-        (layer, _, grown) => keep(layer, grown),
-      )
-  const scope = openScope({ weights, patch, fed, attention })
+  const attention =
+    form === 'fused'
+      ? cachedAttention(config, keep)
+      : plainAttention(
+          config,
+          (layer) => pastInputs(config, layer, form),
+          (layer, _, grown) => keep(layer, grown),
+        )
+  const scope = openScope({ weights, patch, fed: weightInputs(dense), attention })
   let x = network.embed(scope, input('ids', [TOKENS], 'int64'))
   for (let layer = 0; layer < config.layers; layer++) {
     x = network.fromDownProjection(scope, layer, network.toDownProjection(scope, layer, x))
@@ -119,28 +124,36 @@ function buildGraph(
   return { ...outputs, best: values, next: ids }
 }
 
+/** The runtime's fused attention, or plain products over a past. */
+type Form = 'fused' | Past
+
+/** The fused form, except where a model's heads or a prefix forbid it: its rows go on from a past by one token at a time. */
+function chooseForm(config: Configuration, past: Past): Form {
+  return past === 'own' && fitsFusedAttention(config) ? 'fused' : past
+}
+
 /**
  * What tells each row's positions to the attention, by step. The fused form is told lengths, and writes over a short
  * prompt's padding; the plain form appends, so the padding of short prompts stays masked.
  */
 function positionFeeds(
   config: Configuration,
-  prompts: readonly Int32Array[],
-  most: number,
-): (lengths: readonly number[], T: number, step: number) => Record<string, AnyTensor> {
-  if (fitsFusedAttention(config)) {
-    const table = rotaryTable(config, most)
-    return (lengths) => ({
-      ...table,
-      'last-position': { dtype: 'int32', shape: [lengths.length], data: Int32Array.from(lengths, (n) => n - 1) },
-      total: { dtype: 'int32', shape: [], data: Int32Array.of(Math.max(...lengths)) },
-    })
-  }
+  { prompts, prefix, maxNewTokens }: GenerationJob,
+): (form: Form, lengths: readonly number[], T: number, step: number) => Record<string, AnyTensor> {
+  const start = prefix?.length ?? 0
   const first = prompts.map((prompt) => prompt.length)
   const longest = Math.max(...first)
-  return (lengths, T, step) => {
-    const from = step === 0 ? first.map(() => 0) : lengths.map((length) => length - 1)
-    const mask = step === 0 ? windowMask(from, 0, T) : windowMask(first, longest, 1, longest + step)
+  const table = rotaryTable(config, longest + maxNewTokens)
+  return (form, lengths, T, step) => {
+    if (form === 'fused') {
+      return {
+        ...table,
+        'last-position': { dtype: 'int32', shape: [lengths.length], data: Int32Array.from(lengths, (n) => n - 1) },
+        total: { dtype: 'int32', shape: [], data: Int32Array.of(Math.max(...lengths)) },
+      }
+    }
+    const from = lengths.map((length) => (step === 0 ? start : length - 1))
+    const mask = step === 0 ? windowMask(from, start, T) : windowMask(first, longest, 1, longest + step)
     return { ...rotaryFeeds(config, from, T), mask }
   }
 }
@@ -168,8 +181,8 @@ function emptyCache({ network: { config } }: Engine, B: number): Record<string, 
   const empty = tensor(new Float32Array(0), [B, config.kvHeads, 0, config.headWidth])
   const cache: Record<string, Tensor> = {}
   for (let layer = 0; layer < config.layers; layer++) {
-    cache[`past-keys ${layer}`] = empty
-    cache[`past-values ${layer}`] = empty
+    cache[pastName('keys', layer)] = empty
+    cache[pastName('values', layer)] = empty
   }
   return cache
 }
@@ -183,16 +196,8 @@ function grownCache(
     const keys = outputs[`keys ${layer}`]
     const values = outputs[`values ${layer}`]
     if (keys === undefined || values === undefined) throw new WhicheditError('E_INTERNAL', { what: 'no cache' })
-    cache[`past-keys ${layer}`] = keys
-    cache[`past-values ${layer}`] = values
+    cache[pastName('keys', layer)] = keys
+    cache[pastName('values', layer)] = values
   }
   return cache
-}
-
-function paddedIds(rows: readonly ArrayLike<number>[], T: number): Tensor<'int64'> {
-  const ids = new BigInt64Array(rows.length * T)
-  rows.forEach((row, i) => {
-    for (let t = 0; t < row.length; t++) ids[i * T + t] = BigInt(row[t] ?? 0)
-  })
-  return { dtype: 'int64', shape: [ids.length], data: ids }
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Configuration } from './architecture.ts'
 import { generateIds } from './generate.ts'
 import { type MergedPatch, mergePatches } from './merged-patch.ts'
 import type {
@@ -13,10 +14,10 @@ import type {
   RunResult,
   ScoreQuery,
   TargetScore,
-  TokenBatch,
   WeightRole,
 } from './model.ts'
 import type { ContextPart, Patch } from './patch.ts'
+import { computePrefix } from './prefix.ts'
 import { type Edits, type Engine, runRequest } from './run.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import type { ModelFiles, StoredWeight } from './weights.ts'
@@ -24,6 +25,8 @@ import type { ModelFiles, StoredWeight } from './weights.ts'
 /** Tokens of one run of `score` and rows of one run of `generate`: enough to fill the products, little enough memory. */
 const SCORE_TOKENS = 1024
 const GENERATE_ROWS = 16
+/** What the keys and values of one run of `generate` may take; its outputs take as much again. */
+const CACHE_BYTES = 256 * 2 ** 20
 
 /** What every edited form of a model shares. */
 interface Core {
@@ -69,12 +72,16 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
           return { prompt: ids, target: await tokenizer.encodeContinuation(spaced(target)) }
         }),
       )
+      const prefix = await computePrefix(
+        engine,
+        await edits(),
+        rows.map(({ prompt }) => prompt),
+      )
+      const lengthOf = (row: ScoreRow) => row.prompt.length + row.target.length - (prefix?.length ?? 0)
       const scores: TargetScore[] = []
-      for (const chunk of chunksByLength(rows, (row) => row.prompt.length + row.target.length, SCORE_TOKENS)) {
-        const found = await scoreRows(
-          model,
-          chunk.map(({ item }) => item),
-        )
+      for (const chunk of chunksByLength(rows, lengthOf, SCORE_TOKENS)) {
+        const { request, collect } = scoreRequest(chunk.map(({ item }) => item))
+        const found = collect(await runRequest(engine, await edits(), request, prefix))
         chunk.forEach(({ index }, i) => {
           const score = found[i]
           if (score !== undefined) scores[index] = score
@@ -85,11 +92,13 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
 
     async generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]> {
       const rows = await Promise.all(prompts.map(encodePrompt))
+      const prefix = await computePrefix(engine, await edits(), rows)
       const written: Generation[] = []
       const longest = Math.max(0, ...rows.map((row) => row.length))
-      for (const chunk of chunksByLength(rows, (row) => row.length, GENERATE_ROWS * longest)) {
+      const limit = Math.min(GENERATE_ROWS * longest, CACHE_BYTES / cacheBytes(engine.network.config))
+      for (const chunk of chunksByLength(rows, (row) => row.length, limit)) {
         const isEnd = (_: number, ids: readonly number[]) => endsText(tokenizer, ids, options.stop ?? [])
-        const job = { ...options, prompts: chunk.map(({ item }) => item), isEnd }
+        const job = { ...options, prompts: chunk.map(({ item }) => item), prefix, isEnd }
         const found = await generateIds(engine, await edits(), job)
         for (const [i, { index }] of chunk.entries()) {
           const all = found[i] ?? []
@@ -157,35 +166,48 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return product / Math.sqrt(aa * bb || 1)
 }
 
-async function scoreRows(
-  model: LanguageModel,
-  rows: readonly { readonly prompt: Int32Array; readonly target: Int32Array }[],
-): Promise<TargetScore[]> {
+interface ScoreRow {
+  readonly prompt: Int32Array
+  readonly target: Int32Array
+}
+
+/** One run that scores rows, and what its answer says of each. */
+function scoreRequest(rows: readonly ScoreRow[]): {
+  readonly request: RunRequest
+  collect(result: RunResult): TargetScore[]
+} {
   const at = rows.flatMap(({ prompt, target }, row) =>
     Array.from(target, (_, j) => ({ row, token: prompt.length - 1 + j })),
   )
   const targets = rows.flatMap(({ target }) => [...target])
-  const tokens: TokenBatch = {
-    rows: rows.map(({ prompt, target }) => Int32Array.from([...prompt, ...target])),
-    promptLengths: rows.map(({ prompt }) => prompt.length),
-  }
-  const { reads } = await model.run({
-    tokens,
+  const request: RunRequest = {
+    tokens: {
+      rows: rows.map(({ prompt, target }) => Int32Array.from([...prompt, ...target])),
+      promptLengths: rows.map(({ prompt }) => prompt.length),
+    },
     read: [
       { site: 'logits', at, as: 'log-probs', targets },
       { site: 'logits', at, as: 'argmax' },
     ],
-  })
-  let next = 0
-  return rows.map(({ target }) => {
-    const from = next
-    next += target.length
-    return {
-      ids: [...target],
-      logProbs: [...(reads[0]?.data.subarray(from, next) ?? [])],
-      argmax: [...(reads[1]?.data.subarray(from, next) ?? [])],
-    }
-  })
+  }
+  const collect = ({ reads: [logProbs, argmax] }: RunResult): TargetScore[] => {
+    let next = 0
+    return rows.map(({ target }) => {
+      const from = next
+      next += target.length
+      return {
+        ids: [...target],
+        logProbs: [...(logProbs?.data.subarray(from, next) ?? [])],
+        argmax: [...(argmax?.data.subarray(from, next) ?? [])],
+      }
+    })
+  }
+  return { request, collect }
+}
+
+/** Bytes of the keys and values of one position. */
+function cacheBytes({ layers, kvHeads, headWidth }: Configuration): number {
+  return layers * 2 * kvHeads * headWidth * Float32Array.BYTES_PER_ELEMENT
 }
 
 /** Groups items of similar length so that a group, padded to its longest, stays within a number of tokens. */

@@ -11,12 +11,12 @@ import { addRows, gatherRows, replaceRows } from '../graph/ops/rows.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Configuration, Network } from './architecture.ts'
-import { type KeysValues, pastInputs, plainAttention } from './attention.ts'
-import { makeCapture, openWindow, type Window } from './capture.ts'
+import { type KeysValues, type Past, pastInputs, plainAttention } from './attention.ts'
+import { makeCapture, openWindow, type Prefix, type Window } from './capture.ts'
 import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite, Read, RunRequest, RunResult, Site, Write } from './model.ts'
-import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS } from './scope.ts'
+import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
 import type { Sessions } from './sessions.ts'
 import type { StoredWeight } from './weights.ts'
 
@@ -33,21 +33,27 @@ export interface Edits {
   readonly dense: Readonly<Record<string, Tensor>>
 }
 
-/** Answers a request. @throws E_SITE, E_POSITION, E_CONTEXT_LENGTH, E_NOT_FINITE */
-export async function runRequest(engine: Engine, edits: Edits, request: RunRequest): Promise<RunResult> {
+/** Answers a request; positions within a prefix are only attended to. @throws E_SITE, E_POSITION, E_CONTEXT_LENGTH, E_NOT_FINITE */
+export async function runRequest(
+  engine: Engine,
+  edits: Edits,
+  request: RunRequest,
+  prefix: Prefix | null = null,
+): Promise<RunResult> {
   checkSites(engine.network.config, request)
   const replaced = { ...edits.dense, ...request.weights }
-  const window = openWindow(engine.network.config, request)
+  const window = openWindow(engine.network.config, request, prefix)
   const patch = patchAt(edits.patch, window.promptEnds)
   const key = requestKey(request, window, patchKey(patch, new Set(Object.keys(replaced))))
-  const session = await engine.sessions.get(key, () =>
-    buildGraph(engine, patch, Object.keys(replaced), request, window.hasPast),
-  )
+  const session = await engine.sessions.get(key, () => buildGraph(engine, patch, replaced, request, window.past))
 
   const head = headRows(request, window)
-  const feeds: Record<string, AnyTensor> = { ...window.feeds, ...patchFeeds(patch, window.promptEnds) }
-  Object.assign(feeds, head.feeds)
-  for (const [name, value] of Object.entries(replaced)) feeds[`weight ${name}`] = value
+  const feeds: Record<string, AnyTensor> = {
+    ...window.feeds,
+    ...weightFeeds(replaced),
+    ...patchFeeds(patch, window.promptEnds),
+    ...head.feeds,
+  }
   request.write?.forEach((write, i) => {
     feeds[`write ${i}`] = spreadRows(write)
     feeds[`write-rows ${i}`] = indices(write.at.map(window.indexOf))
@@ -61,20 +67,14 @@ export async function runRequest(engine: Engine, edits: Edits, request: RunReque
 function buildGraph(
   { network, weights }: Engine,
   patch: MergedPatch,
-  replaced: readonly string[],
+  replaced: Readonly<Record<string, Tensor>>,
   request: RunRequest,
-  hasPast: boolean,
+  past: Past,
 ): Record<string, Node> {
   const { config } = network
   const outputs: Record<string, Node> = {}
-  const differentiable = new Map<string, Node>()
-  const fed = new Map<string, Node>()
-  for (const name of replaced) {
-    const [out = 0, into = 0] = weights.get(name)?.shape ?? []
-    const node = input(`weight ${name}`, [into, out])
-    fed.set(name, node)
-    differentiable.set(name, node)
-  }
+  const fed = weightInputs(replaced)
+  const differentiable = new Map(fed)
   const captured = request.capture?.layer
   const keep = (layer: number, made: KeysValues): void => {
     if (captured === undefined || layer <= captured) return
@@ -85,7 +85,7 @@ function buildGraph(
     weights,
     patch,
     fed,
-    attention: plainAttention(config, hasPast ? (layer) => pastInputs(config, layer) : undefined, keep),
+    attention: plainAttention(config, past === 'none' ? undefined : (layer) => pastInputs(config, layer, past), keep),
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
 
@@ -149,7 +149,7 @@ function requestKey(request: RunRequest, window: Window, patch: string): string 
   return JSON.stringify([
     patch,
     request.resume?.layer ?? null,
-    window.hasPast,
+    window.past,
     request.capture?.layer ?? null,
     request.read?.map(({ site, as }) => [site, as ?? 'rows']) ?? [],
     request.write?.map(({ site, mode }) => [site, mode]) ?? [],

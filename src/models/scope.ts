@@ -106,6 +106,16 @@ export function patchFeeds(patch: MergedPatch, promptEnds: readonly number[]): R
   return feeds
 }
 
+/** Inputs for the weights that are fed instead of read from the files [in, out]. */
+export function weightInputs(replaced: Readonly<Record<string, Tensor>>): Map<string, Node> {
+  return new Map(Object.entries(replaced).map(([name, { shape }]) => [name, input(`weight ${name}`, shape)]))
+}
+
+/** What those inputs are fed. */
+export function weightFeeds(replaced: Readonly<Record<string, Tensor>>): Record<string, AnyTensor> {
+  return Object.fromEntries(Object.entries(replaced).map(([name, value]) => [`weight ${name}`, value]))
+}
+
 /** The patch as far as it matters to a run: where no prompt ends, codebooks are not consulted. */
 export function patchAt(patch: MergedPatch, promptEnds: readonly number[]): MergedPatch {
   return promptEnds.length > 0 ? patch : { ...patch, codebooks: new Map() }

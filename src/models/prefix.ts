@@ -1,0 +1,55 @@
+/**
+ * What all rows of a batch begin with, computed for one row and attended to by all: twenty questions after the same
+ * context of a thousand tokens cost one pass over it.
+ */
+import { input, type Node } from '../graph/graph.ts'
+import { type KeysValues, pastName, plainAttention } from './attention.ts'
+import { openWindow, type Prefix } from './capture.ts'
+import type { Edits, Engine } from './run.ts'
+import { openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
+
+/** Where rows share fewer tokens than this, a pass of its own for them saves nothing. */
+const LEAST_TOKENS = 64
+
+/** Computes what the prompts of a batch begin with; null where that is not worth a pass of its own. */
+export async function computePrefix(
+  engine: Engine,
+  edits: Edits,
+  prompts: readonly Int32Array[],
+): Promise<Prefix | null> {
+  const [first, second] = prompts
+  if (first === undefined || second === undefined) return null
+  const length = sharedLength(prompts)
+  if (length < LEAST_TOKENS) return null
+  // No prompt ends in it: codebooks have no say.
+  const patch = patchAt(edits.patch, [])
+  const key = `prefix ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
+  const session = await engine.sessions.get(key, () => buildGraph(engine, { ...edits, patch }))
+  const window = openWindow(engine.network.config, { tokens: { rows: [first.subarray(0, length)] } })
+  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, []) }
+  return { length, feeds: await session.run(feeds, { sizes: window.sizes }) }
+}
+
+/** How many tokens all prompts begin with, the last of each aside: something is always asked after it. */
+function sharedLength(prompts: readonly Int32Array[]): number {
+  const [first = new Int32Array(0), ...others] = prompts
+  const most = Math.min(...prompts.map((prompt) => prompt.length)) - 1
+  let length = 0
+  while (length < most && others.every((other) => other[length] === first[length])) length++
+  return length
+}
+
+function buildGraph({ network, weights }: Engine, { patch, dense }: Edits): Record<string, Node> {
+  const outputs: Record<string, Node> = {}
+  const keep = (layer: number, { keys, values }: KeysValues): void => {
+    outputs[pastName('keys', layer)] = keys
+    outputs[pastName('values', layer)] = values
+  }
+  const attention = plainAttention(network.config, undefined, keep)
+  const scope = openScope({ weights, patch, fed: weightInputs(dense), attention })
+  let x = network.embed(scope, input('ids', [TOKENS], 'int64'))
+  for (let layer = 0; layer < network.config.layers; layer++) {
+    x = network.fromDownProjection(scope, layer, network.toDownProjection(scope, layer, x))
+  }
+  return outputs
+}

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { OpenModel } from '../../src/models/index.ts'
+import type { LanguageModel } from '../../src/models/model.ts'
+import type { PatchPart } from '../../src/models/patch.ts'
+import { createRandom } from '../../src/tensor/random.ts'
+import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { expectClose } from '../support/close.ts'
+import { openTinyModel } from '../support/tiny-model.ts'
+
+const F32_FORWARD = { absolute: 1e-4 }
+const CONTEXT = 'People in Japan speak Japanese. The capital of France is Paris. '.repeat(10)
+const ENDS = ['Rome is in', 'The capital of Italy is the city of', 'Japan', 'People in Spain speak']
+const PROMPTS = ENDS.map((end) => CONTEXT + end)
+const LAYER = 1
+
+/** The runtime fuses the attention of the one, not of the other. */
+describe.each(['tiny-llama', 'tiny-llama-untied'] as const)('%s', (name) => {
+  let model: OpenModel
+  beforeAll(async () => {
+    model = await openTinyModel(name)
+  })
+  afterAll(() => model.close())
+
+  const random = createRandom('prefix')
+  const numbers = (shape: number[]): Tensor =>
+    tensor(
+      Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => 0.1 * random.normal()),
+      shape,
+    )
+
+  async function patched(kind: string): Promise<LanguageModel> {
+    const { width, mlpWidth } = model.config
+    const weight = model.weightName('mlp-down', LAYER)
+    const part = async (): Promise<PatchPart | null> => {
+      if (kind === 'dense') return { kind, weight, delta: numbers([mlpWidth, width]) }
+      if (kind === 'low-rank') return { kind, weight, left: numbers([mlpWidth, 2]), right: numbers([2, width]) }
+      if (kind !== 'codebook') return null
+      // Fires at the end of one prompt.
+      const { ids } = await model.tokenizer.encode(PROMPTS[1] ?? '')
+      const at = [{ row: 0, token: ids.length - 1 }]
+      const { reads } = await model.run({ tokens: { rows: [ids] }, read: [{ site: `mlp-inner.${LAYER}`, at }] })
+      const keys = reads[0] ?? numbers([1, mlpWidth])
+      return {
+        kind,
+        layer: LAYER,
+        keys,
+        values: numbers([1, width]),
+        radii: tensor(Float32Array.of(0.1), [1]),
+        labels: [[1]],
+      }
+    }
+    const made = await part()
+    return made === null ? model : model.withPatch({ parts: [made], report: {} })
+  }
+
+  test.each(['none', 'dense', 'low-rank', 'codebook'])(
+    'prompts with a long beginning in common are answered as if each were alone, patch: %s',
+    async (kind) => {
+      const edited = await patched(kind)
+      const queries = PROMPTS.map((prompt) => ({ prompt, target: 'Paris and Rome' }))
+      const scored = await edited.score(queries)
+      const written = await edited.generate(PROMPTS, { maxNewTokens: 8 })
+      for (const [i, query] of queries.entries()) {
+        const [alone] = await edited.score([query])
+        expectClose(scored[i]?.logProbs, alone?.logProbs ?? [], F32_FORWARD)
+        expect(scored[i]?.argmax).toEqual(alone?.argmax)
+        expect(await edited.generate([query.prompt], { maxNewTokens: 8 })).toEqual([written[i]])
+      }
+      const plain = await model.generate(PROMPTS, { maxNewTokens: 8 })
+      if (kind === 'none') expect(written).toEqual(plain)
+      else expect(written[1]).not.toEqual(plain[1])
+    },
+  )
+
+  test('a prompt that is the beginning of the others is answered too', async () => {
+    const prompts = [CONTEXT, ...PROMPTS]
+    const written = await model.generate(prompts, { maxNewTokens: 4 })
+    expect(await model.generate([CONTEXT], { maxNewTokens: 4 })).toEqual([written[0]])
+  })
+})
