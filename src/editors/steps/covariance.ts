@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
+import { openNativeProduct } from '../../graph/products.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import {
   type CholeskyFactor,
@@ -95,7 +96,8 @@ export async function factorGram({ size, sum, tokens }: Gram, ridge: number): Pr
   let trace = 0
   for (let i = 0; i < size; i++) trace += matrix[i * size + i] ?? 0
   for (let i = 0; i < size; i++) matrix[i * size + i] = (matrix[i * size + i] ?? 0) + (ridge * trace) / size
-  const factor = await factorCholesky(matrix, size)
+  const product = await openNativeProduct()
+  const factor = await factorCholesky(matrix, size, product.multiplyInto).finally(product.close)
   return { size, tokens, matrix, factor, condition: estimateCondition(matrix, factor) }
 }
 
