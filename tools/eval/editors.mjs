@@ -2,7 +2,7 @@
  * Measures editing methods on facts that the model knows, one edit at a time, and prints a table; the numbers behind
  * docs/methods.md. Slower and closer to papers than `whichedit probe`: it reads log-probabilities of both targets too.
  *
- *   npm run eval -- --model smollm2-135m --facts ../shared/data/counterfact.json --methods rome,ft-m --cases 20
+ *   npm run eval:editors -- --model smollm2-135m --facts ../shared/data/counterfact.json --methods rome,ft-m --cases 20
  *     --text FILE             text for covariances (default: text that the model writes)
  *     --set rome.layer=5      a setting, any number of times
  *     --out FILE              all numbers as JSON
