@@ -23,9 +23,10 @@ import {
   windowMask,
 } from './attention.ts'
 import { type Prefix, paddedIds } from './capture.ts'
+import type { Edits } from './edits.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { GenerateOptions } from './model.ts'
-import type { Edits, Engine } from './run.ts'
+import type { Engine } from './run.ts'
 import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
 
 /** The rows of a generation: prompts as token ids, and where to stop. */

@@ -1,11 +1,11 @@
 /** The language model that editors and probes see: thin forms over `run` and generation, with patches applied. */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Configuration } from './architecture.ts'
+import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
 import { generateIds } from './generate.ts'
-import { type MergedPatch, mergePatches } from './merged-patch.ts'
+import { mergePatches } from './merged-patch.ts'
 import type {
   GenerateOptions,
   Generation,
@@ -18,9 +18,10 @@ import type {
 } from './model.ts'
 import type { ContextPart, Patch } from './patch.ts'
 import { computePrefix } from './prefix.ts'
-import { type Edits, type Engine, runRequest } from './run.ts'
+import { type Engine, runRequest } from './run.ts'
+import { type ScoreRow, scoreRows } from './score.ts'
 import type { Tokenizer } from './tokenizer.ts'
-import type { ModelFiles, StoredWeight } from './weights.ts'
+import type { ModelFiles } from './weights.ts'
 
 /** Tokens of one run of `score` and rows of one run of `generate`: enough to fill the products, little enough memory. */
 const SCORE_TOKENS = 1024
@@ -80,8 +81,12 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
       const lengthOf = (row: ScoreRow) => row.prompt.length + row.target.length - (prefix?.length ?? 0)
       const scores: TargetScore[] = []
       for (const chunk of chunksByLength(rows, lengthOf, SCORE_TOKENS)) {
-        const { request, collect } = scoreRequest(chunk.map(({ item }) => item))
-        const found = collect(await runRequest(engine, await edits(), request, prefix))
+        const found = await scoreRows(
+          engine,
+          await edits(),
+          chunk.map(({ item }) => item),
+          prefix,
+        )
         chunk.forEach(({ index }, i) => {
           const score = found[i]
           if (score !== undefined) scores[index] = score
@@ -166,45 +171,6 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return product / Math.sqrt(aa * bb || 1)
 }
 
-interface ScoreRow {
-  readonly prompt: Int32Array
-  readonly target: Int32Array
-}
-
-/** One run that scores rows, and what its answer says of each. */
-function scoreRequest(rows: readonly ScoreRow[]): {
-  readonly request: RunRequest
-  collect(result: RunResult): TargetScore[]
-} {
-  const at = rows.flatMap(({ prompt, target }, row) =>
-    Array.from(target, (_, j) => ({ row, token: prompt.length - 1 + j })),
-  )
-  const targets = rows.flatMap(({ target }) => [...target])
-  const request: RunRequest = {
-    tokens: {
-      rows: rows.map(({ prompt, target }) => Int32Array.from([...prompt, ...target])),
-      promptLengths: rows.map(({ prompt }) => prompt.length),
-    },
-    read: [
-      { site: 'logits', at, as: 'log-probs', targets },
-      { site: 'logits', at, as: 'argmax' },
-    ],
-  }
-  const collect = ({ reads: [logProbs, argmax] }: RunResult): TargetScore[] => {
-    let next = 0
-    return rows.map(({ target }) => {
-      const from = next
-      next += target.length
-      return {
-        ids: [...target],
-        logProbs: [...(logProbs?.data.subarray(from, next) ?? [])],
-        argmax: [...(argmax?.data.subarray(from, next) ?? [])],
-      }
-    })
-  }
-  return { request, collect }
-}
-
 /** Bytes of the keys and values of one position. */
 function cacheBytes({ layers, kvHeads, headWidth }: Configuration): number {
   return layers * 2 * kvHeads * headWidth * Float32Array.BYTES_PER_ELEMENT
@@ -236,65 +202,6 @@ async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: read
 
 function spaced(target: string): string {
   return /^\s/.test(target) ? target : ` ${target}`
-}
-
-/** Makes the weights that have a dense delta, their low-rank deltas included; the other deltas stay what they are. */
-async function applyDense(files: ModelFiles, patch: MergedPatch): Promise<Edits> {
-  const dense: Record<string, Tensor> = {}
-  for (const [name, delta] of patch.dense) {
-    const base = await readWeight(files, name)
-    if (base.shape.join() !== delta.shape.join()) {
-      const what = `expected a delta [${base.shape.join(', ')}], found [${delta.shape.join(', ')}]`
-      throw new WhicheditError('E_SHAPE', { where: name, what })
-    }
-    const sum = tensor(
-      base.data.map((value, i) => value + (delta.data[i] ?? 0)),
-      base.shape,
-    )
-    dense[name] = addProduct(sum, patch.lowRank.get(name))
-  }
-  const lowRank = new Map([...patch.lowRank].filter(([name]) => !patch.dense.has(name)))
-  return { patch: { ...patch, lowRank }, dense }
-}
-
-function addProduct(base: Tensor, factors: { readonly left: Tensor; readonly right: Tensor } | undefined): Tensor {
-  if (factors === undefined) return base
-  const { left, right } = factors
-  const [rows = 0, columns = 0] = base.shape
-  const rank = left.shape[1] ?? 0
-  const data = base.data.slice() // [in, out]
-  for (let i = 0; i < rows; i++) {
-    for (let r = 0; r < rank; r++) {
-      const factor = left.data[i * rank + r] ?? 0
-      for (let j = 0; j < columns; j++) {
-        data[i * columns + j] = (data[i * columns + j] ?? 0) + factor * (right.data[r * columns + j] ?? 0)
-      }
-    }
-  }
-  return tensor(data, base.shape)
-}
-
-/** Reads a linear layer's weight and turns it from [out, in] as stored to [in, out]. */
-async function readWeight(files: ModelFiles, name: string): Promise<Tensor> {
-  const stored = files.weights.get(name)
-  if (stored === undefined) throw new WhicheditError('E_WEIGHT', { name })
-  const flat = await readStored(stored)
-  const [out = 0, into = 0] = stored.shape
-  const data = new Float32Array(flat.length)
-  for (let o = 0; o < out; o++) for (let i = 0; i < into; i++) data[i * out + o] = flat[o * into + i] ?? 0
-  return tensor(data, [into, out])
-}
-
-async function readStored(stored: StoredWeight): Promise<Float32Array> {
-  const bytes = new Uint8Array(stored.bytes)
-  let handle: FileHandle | null = null
-  try {
-    handle = await open(stored.file)
-    await handle.read(bytes, 0, stored.bytes, stored.offset)
-  } finally {
-    await handle?.close()
-  }
-  return new Float32Array(bytes.buffer)
 }
 
 function hashPatches(fingerprint: string, patches: readonly Patch[]): string {

@@ -5,7 +5,8 @@
 import { input, type Node } from '../graph/graph.ts'
 import { type KeysValues, pastName, plainAttention } from './attention.ts'
 import { openWindow, type Prefix } from './capture.ts'
-import type { Edits, Engine } from './run.ts'
+import type { Edits } from './edits.ts'
+import type { Engine } from './run.ts'
 import { openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
 
 /** Where rows share fewer tokens than this, a pass of its own for them saves nothing. */

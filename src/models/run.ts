@@ -13,6 +13,7 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Configuration, Network } from './architecture.ts'
 import { type KeysValues, type Past, pastInputs, plainAttention } from './attention.ts'
 import { makeCapture, openWindow, type Prefix, type Window } from './capture.ts'
+import type { Edits } from './edits.ts'
 import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite, Read, RunRequest, RunResult, Site, Write } from './model.ts'
@@ -25,12 +26,6 @@ export interface Engine {
   readonly network: Network
   readonly weights: ReadonlyMap<string, StoredWeight>
   readonly sessions: Sessions
-}
-
-/** A model's patches, as one, with the weights that dense deltas made [in, out]. */
-export interface Edits {
-  readonly patch: MergedPatch
-  readonly dense: Readonly<Record<string, Tensor>>
 }
 
 /** Answers a request; positions within a prefix are only attended to. @throws E_SITE, E_POSITION, E_CONTEXT_LENGTH, E_NOT_FINITE */

@@ -6,6 +6,7 @@
  *     --text FILE             text for covariances (default: text that the model writes)
  *     --set rome.layer=5      a setting, any number of times
  *     --out FILE              all numbers as JSON
+ *     --write-docs            puts the table into docs/methods.md, between its markers
  *
  *   ES, PS        p(new) > p(old) for the prompt and its paraphrases, mean over the targets' tokens
  *   TF            teacher-forced token accuracy of the new target: prompt / paraphrases
@@ -13,8 +14,9 @@
  *   free          the text generated holds the new target: prompt / paraphrases
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { cpus, platform, tmpdir, totalmem } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { modelPlaces } from '../../dist/commands/support/places.js'
 import { createRandom, EDITORS, findModel, loadHparams, openModel, readFacts } from '../../dist/index.js'
@@ -32,9 +34,12 @@ const { values: options } = parseArgs({
     seed: { type: 'string', default: '1' },
     cache: { type: 'string', default: join(tmpdir(), 'whichedit-eval') },
     out: { type: 'string' },
+    'write-docs': { type: 'boolean', default: false },
   },
 })
 const NEW_TOKENS = 16
+const DOCS = fileURLToPath(new URL('../../docs/methods.md', import.meta.url))
+const DOCS_PLACE = /(<!-- MEASURED[^>]*-->\n)[\s\S]*(<!-- \/MEASURED -->)/
 
 const ctx = {
   random: createRandom(options.seed),
@@ -45,7 +50,7 @@ const ctx = {
 }
 const model = openModel(await findModel(options.model, ctx, modelPlaces()))
 try {
-  const { cases, others } = await knownFacts()
+  const { cases, others, about } = await knownFacts()
   const material = { text: options.text ? [await readFile(options.text, 'utf8')] : null, facts: others }
   const results = []
   for (const name of options.methods.split(',')) {
@@ -53,16 +58,21 @@ try {
     results.push(result)
     print(result)
   }
-  if (options.out) {
-    const made = {
-      model: model.name,
-      modelId: model.id,
-      facts: options.facts,
-      seed: options.seed,
-      text: options.text ?? null,
-    }
-    await writeFile(options.out, `${JSON.stringify({ ...made, results }, null, 1)}\n`)
+  const [{ model: processor }] = cpus()
+  const report = {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${processor.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()}`,
+    node: process.versions.node,
+    model: model.name,
+    modelId: model.id,
+    facts: basename(options.facts),
+    about,
+    seed: options.seed,
+    text: options.text === undefined ? null : basename(options.text),
+    results,
   }
+  if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
+  if (options['write-docs']) await writeDocs(report)
 } finally {
   await model.close()
 }
@@ -82,9 +92,10 @@ async function knownFacts() {
   )
   const first = Number(options.skip)
   const cases = known.slice(first, first + Number(options.cases))
-  console.error(`${known.length} of ${asked.length} facts are known; ${cases.length} are edited`)
+  const about = `${known.length} of ${asked.length} facts are known to the model; ${cases.length} are edited, one at a time`
+  console.error(about)
   const chosen = new Set(cases)
-  return { cases, others: facts.filter((fact) => !chosen.has(fact)) }
+  return { cases, others: facts.filter((fact) => !chosen.has(fact)), about }
 }
 
 async function measureMethod(editor, cases, material) {
@@ -147,6 +158,30 @@ function print(result) {
   const pairs = `ES ${percent(es)} PS ${percent(ps)} · TF ${percent(rewrite)} /${percent(paraphrase)} · agree ${percent(agree)} · free ${percent(free)} /${percent(freeParaphrase)}`
   console.log(
     `${result.method.padEnd(6)} n ${result.cases} · ${pairs} · prepare ${prepareS.toFixed(1)} s, edit ${editS.toFixed(2)} s`,
+  )
+}
+
+async function writeDocs({ date, machine, node, model: name, facts, about, seed, text, results }) {
+  const percent = (value) => (100 * value).toFixed(0)
+  const rows = results.map(({ method, hparams, prepareS, editS, ...found }) => {
+    const rates = ['rewrite', 'paraphrase', 'es', 'ps', 'free', 'freeParaphrase', 'agree'].map((rate) =>
+      percent(found[rate]),
+    )
+    return [`\`${method}\``, hparams.layer ?? '', ...rates, prepareS.toFixed(1), editS.toFixed(2)]
+  })
+  const table = [
+    `${name}, float32, ${facts}: ${about}. Seed ${seed}, covariances from ${text ?? 'text that the model writes'}. ${machine}, Node ${node}, ${date}.`,
+    '',
+    '| method | layer | rewrite, forced | paraphrase, forced | ES | PS | rewrite, free | paraphrase, free | neighbours kept | s to prepare | s an edit |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+  ].join('\n')
+  const docs = await readFile(DOCS, 'utf8')
+  if (!DOCS_PLACE.test(docs)) throw new Error('docs/methods.md lacks <!-- MEASURED --> and <!-- /MEASURED -->')
+  await writeFile(
+    DOCS,
+    docs.replace(DOCS_PLACE, (_, start, end) => `${start}${table}${end}`),
   )
 }
 
