@@ -1,9 +1,13 @@
 /** What the file system refuses, told as what to do about it. */
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
 import { WhicheditError } from './errors.ts'
 
 /** No room: on the disk, in the user's share of it, or below the limit on a file's size. */
 const NO_ROOM: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
-const NOT_ALLOWED: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS'])
+/** No permission, a file system that is read-only, or a file where a folder should be. */
+const NOT_ALLOWED: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'EEXIST', 'ENOTDIR'])
 
 /**
  * Runs a step that writes `path`.
@@ -22,6 +26,41 @@ export async function whileWriting<T>(path: string, step: () => Promise<T>): Pro
     }
     throw error
   }
+}
+
+/**
+ * Makes a folder and those above it, where they are missing. One after the other: Node's own recursive form tells ENOENT
+ * for a read-only file system, and on some never returns (Node 20.20).
+ * @throws E_DISK_FULL, E_NOT_WRITABLE
+ */
+export function makeFolder(path: string): Promise<void> {
+  return whileWriting(path, async () => {
+    try {
+      await makeOne(path)
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error
+      await makeFolder(dirname(path))
+      await makeOne(path)
+    }
+  })
+}
+
+/** Makes a folder unless it is there. */
+async function makeOne(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST' || !(await stat(path)).isDirectory()) throw error
+  }
+}
+
+/**
+ * Writes a file, whole or not at all, with the folders above it.
+ * @throws E_DISK_FULL, E_NOT_WRITABLE
+ */
+export async function writeWhole(file: string, data: string | Buffer): Promise<void> {
+  await makeFolder(dirname(file))
+  await whileWriting(file, () => writeFileAtomic(file, data))
 }
 
 /** The code of an error that came from the system (`ENOENT`), if it did. */

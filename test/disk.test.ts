@@ -1,7 +1,12 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { expect, test } from 'vitest'
-import { systemCode, whileWriting } from '../src/disk.ts'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { makeFolder, systemCode, whileWriting, writeWhole } from '../src/disk.ts'
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'disk-'))
+afterAll(() => rmSync(FOLDER, { recursive: true, force: true }))
 
 const refusal = (code: string) => Object.assign(new Error(code), { code, errno: -1 })
 
@@ -12,6 +17,7 @@ test.each([
   ['EACCES', 'E_NOT_WRITABLE', 1],
   ['EPERM', 'E_NOT_WRITABLE', 1],
   ['EROFS', 'E_NOT_WRITABLE', 1],
+  ['ENOTDIR', 'E_NOT_WRITABLE', 1],
 ])('tells %s as %s', async (system, code, exit) => {
   const step = () => Promise.reject(refusal(system))
   await expect(whileWriting('/some/folder', step)).rejects.toMatchObject({
@@ -40,3 +46,27 @@ test('finds the code of errors of the system only', () => {
     systemCode('ENOENT'),
   ]).toEqual(['ENOENT', undefined, undefined])
 })
+
+test('writes a file with the folders above it, over an older one', async () => {
+  const file = join(FOLDER, 'a', 'b', 'file')
+  await writeWhole(file, 'first')
+  await writeWhole(file, Buffer.from('second'))
+  expect(readFileSync(file, 'utf8')).toBe('second')
+})
+
+test('tells a file where a folder should be', async () => {
+  writeFileSync(join(FOLDER, 'file'), '')
+  for (const path of [join(FOLDER, 'file'), join(FOLDER, 'file', 'deep', 'er')]) {
+    await expect(makeFolder(path)).rejects.toMatchObject({ code: 'E_NOT_WRITABLE' })
+  }
+})
+
+// Everywhere else a folder nobody may write to has to be made with a user's rights, which root ignores.
+test.skipIf(!existsSync('/proc/sys'))(
+  'tells a file system that takes no folders, however deep the folder wanted',
+  async () => {
+    for (const path of ['/proc/whichedit', '/proc/whichedit/deep/er']) {
+      await expect(makeFolder(path)).rejects.toMatchObject({ message: expect.stringContaining('/proc/whichedit') })
+    }
+  },
+)

@@ -43,7 +43,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'string-width': ['report/', 'commands/'],
   tokenizers: ['models/tokenizer.ts'],
   yauzl: ['models/pull.ts'],
-  'write-file-atomic': ['editors/', 'evidence/', 'models/', 'commands/'],
+  'write-file-atomic': ['disk.ts'],
   yaml: ['settings.ts'],
   zod: ['settings.ts', 'facts/', 'models/', 'editors/', 'evidence/', 'scoring/'],
 }

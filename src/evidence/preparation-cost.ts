@@ -4,11 +4,10 @@
  * run of the same method on the same model with the same settings and text has measured.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { z } from 'zod'
-import { systemCode, whileWriting } from '../disk.ts'
+import { systemCode, writeWhole } from '../disk.ts'
 
 /** Time and memory of a preparation. */
 export interface PreparationCost {
@@ -35,10 +34,7 @@ export async function rememberCost(
     seconds: Math.max(measured.seconds, known?.seconds ?? 0),
     peakBytes: Math.max(measured.peakBytes, known?.peakBytes ?? 0),
   }
-  await whileWriting(file, async () => {
-    await mkdir(dirname(file), { recursive: true })
-    await writeFileAtomic(file, JSON.stringify(cost))
-  })
+  await writeWhole(file, JSON.stringify(cost))
   return cost
 }
 

@@ -5,8 +5,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
-import { systemCode, whileWriting } from '../disk.ts'
+import { makeFolder, systemCode, whileWriting, writeWhole } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
 import { encodeRecords, endsGroup, type Journal, parseJournal } from './journal.ts'
 import { type Lock, lockRun, type Owner } from './lock.ts'
@@ -72,7 +71,7 @@ export class RunStore implements StoredRun {
    */
   static async open(root: string, info: RunInfo, options: OpenOptions): Promise<RunStore> {
     const folder = join(root, info.id)
-    await whileWriting(folder, () => mkdir(folder, { recursive: true }))
+    await makeFolder(folder)
     const lock = await lockRun(folder, info.id, options.owner)
     try {
       if (options.fresh === true) await putAside(folder)
@@ -205,7 +204,7 @@ async function claimRun(folder: string, info: RunInfo): Promise<RunInfo> {
   const file = join(folder, RUN_FILE)
   const stored = await readRunInfo(folder)
   if (stored === undefined) {
-    await whileWriting(file, () => writeFileAtomic(file, `${JSON.stringify(info, null, 2)}\n`))
+    await writeWhole(file, `${JSON.stringify(info, null, 2)}\n`)
     return info
   }
   if (stored.id !== info.id) {
@@ -221,7 +220,7 @@ async function mendJournal(folder: string, retryErrors: boolean): Promise<Journa
   if (journal.leftOverBytes > 0) await whileWriting(file, () => truncate(file, journal.completeBytes))
   if (!retryErrors || journal.records.every((record) => record.kind !== 'failure')) return journal
   const records = withoutFailures(journal.records)
-  await whileWriting(file, () => writeFileAtomic(file, encodeRecords(records)))
+  await writeWhole(file, encodeRecords(records))
   return { ...journal, records }
 }
 

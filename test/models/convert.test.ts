@@ -103,7 +103,7 @@ describe('convertOnce', () => {
   test('says so where the cache cannot be a folder', async () => {
     const cacheDir = put(temporaryFolder(), 'a-file', '')
     await expect(convertOnce('key', conversion(ROWS), testContext({ cacheDir }))).rejects.toMatchObject({
-      code: 'ENOTDIR',
+      code: 'E_NOT_WRITABLE',
     })
   })
 })

@@ -4,7 +4,7 @@
  */
 import { access, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { writeWhole } from '../../disk.ts'
 import { WhicheditError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { type Profile, parseProfile } from '../../scoring/profile.ts'
@@ -100,7 +100,7 @@ async function listFolder(folder: string, source: ProfileFile['source']): Promis
 
 /**
  * Writes a profile's text, whole or not at all.
- * @throws E_PROFILE_EXISTS where there is such a file already and it may not be replaced.
+ * @throws E_PROFILE_EXISTS where there is such a file already and it may not be replaced; E_NOT_WRITABLE, E_DISK_FULL.
  */
 export async function writeProfile(file: string, text: string, force: boolean): Promise<void> {
   const exists = await access(file).then(
@@ -108,5 +108,5 @@ export async function writeProfile(file: string, text: string, force: boolean): 
     () => false,
   )
   if (exists && !force) throw new WhicheditError('E_PROFILE_EXISTS', { file: printable(file) })
-  await writeFileAtomic(file, text)
+  await writeWhole(file, text)
 }

@@ -3,11 +3,9 @@
  * little-endian float64. Written atomically; a file that is not whole, or of something else, counts as absent.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { whileWriting } from '../../disk.ts'
+import { writeWhole } from '../../disk.ts'
 
 /** Sums, and how many chunks of the text they hold. */
 export interface SavedGram {
@@ -42,10 +40,7 @@ export async function writeGramFile(file: string, key: string, { gram, chunks }:
     chunks,
     sha256: createHash('sha256').update(payload).digest('hex'),
   }
-  await whileWriting(file, async () => {
-    await mkdir(dirname(file), { recursive: true })
-    await writeFileAtomic(file, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), payload]))
-  })
+  await writeWhole(file, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), payload]))
 }
 
 /** Reads sums back; undefined where there are none, or none that are whole and of this key. */

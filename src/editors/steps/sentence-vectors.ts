@@ -3,11 +3,10 @@
  * encoder of the papers, which would be a second model to fetch. Large lists are cached by model, layer and texts.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Context } from '../../context.ts'
-import { whileWriting } from '../../disk.ts'
+import { writeWhole } from '../../disk.ts'
 import { sentenceVector } from '../../models/language-model.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import { dot, norm } from '../../tensor/linalg.ts'
@@ -37,10 +36,7 @@ export async function sentenceVectors(
     vectors.data.set((await sentenceVector(model, layer, text)).data, i * model.config.width)
     ctx.progress({ task: 'sentence vectors', done: i + 1, total: texts.length, unit: 'sentences' })
   }
-  await whileWriting(file, async () => {
-    await mkdir(dirname(file), { recursive: true })
-    await writeFileAtomic(file, Buffer.from(vectors.data.buffer))
-  })
+  await writeWhole(file, Buffer.from(vectors.data.buffer))
   return vectors
 }
 
