@@ -71,7 +71,8 @@ function describeKnown(error: WhicheditError): Failure {
 function describeUse(error: Errors.CLIError): Failure {
   const [message, hint] = error.message.split('\nSee more help with --help')
   const suggestions = [...(error.suggestions ?? []), ...(hint === undefined ? [] : ['--help shows what is allowed'])]
-  return { code: error.code ?? 'E_USAGE', message: message ?? '', suggestions, exit: error.oclif.exit ?? 2 }
+  const line = (message ?? '').trim().replace(/:?\s*\n\s*/g, ': ')
+  return { code: error.code ?? 'E_USAGE', message: line, suggestions, exit: error.oclif.exit ?? 2 }
 }
 
 function describeDefect(error: Error): Failure {
