@@ -8,8 +8,10 @@
  *   Ŵ  = W + Λ uᵀ,  Λ = (v* − W k) / (uᵀ k)            k the same input for the bare prompt
  *
  * Meng et al. 2022, equations 2–4. Reference code kmeng01/rome `rome/rome_main.py`, matched: the direction comes from the
- * averaged key, the constraint holds for the bare prompt's key. Papers write y = W k with W [D, F]; here W is [F, D], and
- * the patch's left factor is u [F, 1], its right one Λ [1, D]. zjunlp/EasyEdit ships ROME with C left out; here it is in.
+ * averaged key, the constraint holds for the bare prompt's key. Not matched: where a model without a begin-of-text token
+ * meets the subject as a text's first token, prefixed prompts alone count (`prefixesOffStart` says why). Papers write
+ * y = W k with W [D, F]; here W is [F, D], and the patch's left factor is u [F, 1], its right one Λ [1, D]. zjunlp/EasyEdit
+ * ships ROME with C left out; here it is in.
  */
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
@@ -23,7 +25,7 @@ import { samplePrefixes } from './steps/context-templates.ts'
 import { type Covariance, prepareCovariance, solveCovariance } from './steps/covariance.ts'
 import { averageRows, readKeys } from './steps/keys.ts'
 import { solveRankOne } from './steps/rank-one.ts'
-import { promptAfter, tokenizeSubject } from './steps/subject.ts'
+import { prefixesOffStart, promptAfter, tokenizeSubject } from './steps/subject.ts'
 import { findTargetValue } from './steps/target-value.ts'
 
 /** Settings of ROME. */
@@ -57,7 +59,7 @@ export const rome: Editor<RomeHparams, RomePreparation> = {
   title: 'ROME',
   summary:
     'Writes the fact into one feed-forward layer by the smallest change that makes the subject recall the new answer.',
-  version: 1,
+  version: 2,
   paper: {
     authors: 'Meng et al.',
     year: 2022,
@@ -157,15 +159,17 @@ interface FactJob {
 
 async function editFact({ model, fact, hparams, prepared }: FactJob, ctx: Context): Promise<Patch> {
   const { layer } = hparams
-  const { prefixes, covariance } = prepared
-  const texts = await Promise.all(prefixes.map((prefix) => tokenizeSubject(model.tokenizer, promptAfter(prefix, fact))))
+  const { covariance } = prepared
+  const textAfter = (prefix: string) => promptAfter(prefix, fact)
+  const prefixes = await prefixesOffStart(model.tokenizer, prepared.prefixes, textAfter)
+  const texts = await Promise.all(prefixes.map((prefix) => tokenizeSubject(model.tokenizer, textAfter(prefix))))
   const { keys, values } = await readKeys(model, layer, texts)
   const kStar = averageRows(keys) // [F]
   const u = solveCovariance(covariance, kStar)
   const sought = await findTargetValue({ model, fact, prefixes, settings: { ...hparams, site: 'mlp-output' } }, ctx)
   const vStar = Float64Array.from(sought.initial, (value, i) => value + (sought.delta[i] ?? 0)) // [D]
 
-  // Row 0 is the bare prompt.
+  // Row 0 is the bare prompt, unless its subject opens it.
   const key = keys.data.subarray(0, covariance.size)
   const value = values.data.subarray(0, vStar.length)
   const weight = model.weightName('mlp-down', layer)

@@ -25,6 +25,22 @@ export function promptAfter(prefix: string, { prompt, subjectSpan: [start, end] 
   return { text: prefix + prompt, span: [prefix.length + start, prefix.length + end] }
 }
 
+/**
+ * The prefixes after which the subject's last token is not the first of the text. There every word has nearly the same
+ * key, many times longer than any other (an attention sink: Xiao et al. 2024, arXiv 2309.17453; Sun et al. 2024, arXiv
+ * 2402.17762), so that an edit keyed on it fires wherever a text begins. Where nothing helps, all prefixes are given back;
+ * a model with a begin-of-text token never has the subject there.
+ */
+export async function prefixesOffStart(
+  tokenizer: Tokenizer,
+  prefixes: readonly string[],
+  textAfter: (prefix: string) => SubjectText,
+): Promise<readonly string[]> {
+  const places = await Promise.all(prefixes.map((prefix) => tokenizeSubject(tokenizer, textAfter(prefix))))
+  const kept = prefixes.filter((_, i) => places[i]?.subject !== 0)
+  return kept.length > 0 ? kept : prefixes
+}
+
 /** Tokenises a text and finds the subject's last token. @throws E_SUBJECT_SPLIT where a token runs over the subject's end. */
 export async function tokenizeSubject(tokenizer: Tokenizer, { text, span }: SubjectText): Promise<SubjectTokens> {
   const encoding = await tokenizer.encode(text)

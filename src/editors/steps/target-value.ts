@@ -8,7 +8,8 @@
  *        + κ · KL(p_δ ‖ p₀) of the next token at the subject's last token of "{subject} is a"  what the subject is
  *        + ω · ‖δ‖ / ‖v₀‖²                                                                   small changes
  *
- * with ‖δ‖ ≤ clamp · ‖v₀‖ after every step; v₀ is the value there in the bare prompt, and the result is v₀ + δ.
+ * with ‖δ‖ ≤ clamp · ‖v₀‖ after every step; v₀ is the value there in the first prompt, the bare one unless the caller
+ * left it out, and the result is v₀ + δ.
  * Meng et al. 2022, equation 4 and appendix E.5. Reference code kmeng01/rome `rome/compute_v.py` and zjunlp/EasyEdit,
  * matched where it differs from the paper: the norm in the last term is not squared, the prediction of "is a" is taken
  * at the subject and not at its end, the descent ends below `stopLoss`, and the last of `steps` losses is not followed
@@ -23,7 +24,7 @@ import type { LanguageModel, LossTerm, RunRequest } from '../../models/model.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import { createAdam } from './adam.ts'
-import { promptAfter, tokenizeSubject } from './subject.ts'
+import { prefixesOffStart, promptAfter, tokenizeSubject } from './subject.ts'
 import { forceTarget, tokenizeTarget } from './target-tokens.ts'
 
 /** Settings of the descent. */
@@ -47,7 +48,7 @@ export interface TargetValueSettings {
 export interface TargetValueJob {
   readonly model: LanguageModel
   readonly fact: Fact
-  /** Text put before the prompt; the empty one comes first. */
+  /** Text put before the prompt; the empty one, if it is among them, comes first. */
   readonly prefixes: readonly string[]
   readonly settings: TargetValueSettings
 }
@@ -115,10 +116,12 @@ async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) 
       return { subject, tokens: await tokenizeTarget(model.tokenizer, text.text, fact.targetNew) }
     }),
   )
-  const essence = await tokenizeSubject(model.tokenizer, {
-    text: `${fact.subject} is a`,
-    span: [0, fact.subject.length],
+  const essenceAfter = (prefix: string) => ({
+    text: `${prefix}${fact.subject} is a`,
+    span: [prefix.length, prefix.length + fact.subject.length] as const,
   })
+  const [before = ''] = await prefixesOffStart(model.tokenizer, prefixes, essenceAfter)
+  const essence = await tokenizeSubject(model.tokenizer, essenceAfter(before))
   const rows = [...prompts.map(({ tokens }) => tokens.row), essence.ids]
   const at = [...prompts, essence].map(({ subject }, row) => ({ row, token: subject }))
   const essenceAt = { row: prompts.length, token: essence.subject }

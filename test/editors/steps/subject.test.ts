@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { promptAfter, tokenizeSubject } from '../../../src/editors/steps/subject.ts'
+import { prefixesOffStart, promptAfter, tokenizeSubject } from '../../../src/editors/steps/subject.ts'
+import type { Fact } from '../../../src/facts/fact.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
 import { makeFact } from '../../support/tiny-facts.ts'
 import { openTinyModel } from '../../support/tiny-model.ts'
@@ -32,4 +33,13 @@ test.each([
 test('refuses a subject that ends inside a token', async () => {
   const cut = tokenizeSubject(model.tokenizer, { text: 'The capital of France is', span: [15, 18] })
   await expect(cut).rejects.toMatchObject({ code: 'E_SUBJECT_SPLIT' })
+})
+
+test('leaves out prefixes that put the subject at the first place of a text, unless none is left', async () => {
+  const kept = (fact: Fact, prefixes: string[]) =>
+    prefixesOffStart(model.tokenizer, prefixes, (prefix) => promptAfter(prefix, fact))
+  const letter = makeFact({ subject: 'F', prompt: 'F is a letter of', targetNew: 'Asia' })
+  expect(await kept(letter, ['', 'The train. '])).toEqual(['The train. '])
+  expect(await kept(letter, [''])).toEqual([''])
+  expect(await kept(inMiddle, ['', 'The train. '])).toEqual(['', 'The train. '])
 })
