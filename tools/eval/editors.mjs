@@ -6,6 +6,7 @@
  *     --text FILE             text for covariances (default: text that the model writes)
  *     --set rome.layer=5      a setting, any number of times
  *     --out FILE              all numbers as JSON
+ *     --from FILE             takes the numbers from such a file, measures nothing
  *     --write-docs            puts the table into docs/methods.md, between its markers
  *
  *   ES, PS        p(new) > p(old) for the prompt and its paraphrases, mean over the targets' tokens
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
     seed: { type: 'string', default: '1' },
     cache: { type: 'string', default: join(tmpdir(), 'whichedit-eval') },
     out: { type: 'string' },
+    from: { type: 'string' },
     'write-docs': { type: 'boolean', default: false },
   },
 })
@@ -48,8 +50,16 @@ const ctx = {
   cacheDir: options.cache,
   now: () => performance.now(),
 }
-const model = openModel(await findModel(options.model, ctx, modelPlaces()))
+const model = options.from === undefined ? openModel(await findModel(options.model, ctx, modelPlaces())) : null
 try {
+  const report = options.from === undefined ? await measure() : JSON.parse(await readFile(options.from, 'utf8'))
+  if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
+  if (options['write-docs']) await writeDocs(report)
+} finally {
+  await model?.close()
+}
+
+async function measure() {
   const { cases, others, about } = await knownFacts()
   const material = { text: options.text ? [await readFile(options.text, 'utf8')] : null, facts: others }
   const results = []
@@ -59,7 +69,7 @@ try {
     print(result)
   }
   const [{ model: processor }] = cpus()
-  const report = {
+  return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${processor.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()}`,
     node: process.versions.node,
@@ -71,10 +81,6 @@ try {
     text: options.text === undefined ? null : basename(options.text),
     results,
   }
-  if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
-  if (options['write-docs']) await writeDocs(report)
-} finally {
-  await model.close()
 }
 
 /** Facts whose old answer the model gives, token after token or in its own words, and the rest as material. */
