@@ -70,8 +70,8 @@ function join(past: KeysValues, made: KeysValues): KeysValues {
   return { keys: concat(past.keys, made.keys, 2, 'S'), values: concat(past.values, made.values, 2, 'S') }
 }
 
-/** Whose earlier keys and values there are: none, each row's own, or those of a prefix that all rows share. */
-export type Past = 'none' | 'own' | 'shared'
+/** Whose earlier keys and values a row attends to: its own, or those of a prefix that all rows share. */
+export type Past = 'own' | 'shared'
 
 /** The inputs that hold a layer's earlier keys and values, for each row [B, KV, P, E]. */
 export function pastInputs({ kvHeads, headWidth }: AttentionShape, layer: number, past: Past = 'own'): KeysValues {

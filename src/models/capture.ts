@@ -28,8 +28,8 @@ export interface Window {
   readonly feeds: Readonly<Record<string, AnyTensor>>
   /** Rows B and positions T computed. */
   readonly sizes: Readonly<Record<'B' | 'T', number>>
-  /** Positions that are only attended to. */
-  readonly past: Past
+  /** Positions that are only attended to, if there are any. */
+  readonly past: Past | null
   /** Flattened index of a position. @throws E_POSITION when it is not computed. */
   indexOf(position: Position): number
   /** The positions meant by a read. */
@@ -56,7 +56,7 @@ export function openWindow(config: Configuration, request: RunRequest, prefix: P
   return {
     feeds: resume === undefined ? freshFeeds(config, tokens, T, prefix) : (resume.state as CapturedState).feeds,
     sizes: { B: tokens.rows.length, T },
-    past: prefix !== null ? 'shared' : from.some((first) => first > 0) ? 'own' : 'none',
+    past: prefix !== null ? 'shared' : from.some((first) => first > 0) ? 'own' : null,
     indexOf,
     positionsOf: (at) => (at === 'all' ? allPositions(tokens, from) : at),
     promptEnds: ends.filter(({ row, token }) => token >= (from[row] ?? 0)).map(indexOf),

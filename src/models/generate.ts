@@ -128,7 +128,7 @@ function buildGraph(
 /** The runtime's fused attention, or plain products over a past. */
 type Form = 'fused' | Past
 
-/** The fused form, except where a model's heads or a prefix forbid it: its rows go on from a past by one token at a time. */
+/** The fused form, except where a model's heads forbid it, or a prefix: after a past it takes one token a row. */
 function chooseForm(config: Configuration, past: Past): Form {
   return past === 'own' && fitsFusedAttention(config) ? 'fused' : past
 }

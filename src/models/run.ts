@@ -64,7 +64,7 @@ function buildGraph(
   patch: MergedPatch,
   replaced: Readonly<Record<string, Tensor>>,
   request: RunRequest,
-  past: Past,
+  past: Past | null,
 ): Record<string, Node> {
   const { config } = network
   const outputs: Record<string, Node> = {}
@@ -80,7 +80,7 @@ function buildGraph(
     weights,
     patch,
     fed,
-    attention: plainAttention(config, past === 'none' ? undefined : (layer) => pastInputs(config, layer, past), keep),
+    attention: plainAttention(config, past === null ? undefined : (layer) => pastInputs(config, layer, past), keep),
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
 
