@@ -7,11 +7,12 @@ import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
 import { findModel, type ModelPlaces } from './locate.ts'
 import type { LanguageModel } from './model.ts'
+import { qwen2 } from './qwen2.ts'
 import { Sessions } from './sessions.ts'
 import type { ModelFiles } from './weights.ts'
 
 /** Every architecture, by name. */
-export const ARCHITECTURES = { llama } satisfies Record<string, Architecture>
+export const ARCHITECTURES = { llama, qwen2 } satisfies Record<string, Architecture>
 
 /** A model that owns native memory until it is closed. */
 export type OpenModel = LanguageModel & {

@@ -10,6 +10,7 @@ import { rmsNorm } from '../graph/ops/normalize.ts'
 import { gatherRows } from '../graph/ops/rows.ts'
 import type { Architecture, Configuration, Network } from './architecture.ts'
 import { readConfig } from './config.ts'
+import type { Json } from './json.ts'
 import type { WeightRole } from './model.ts'
 
 const EMBEDDING = 'model.embed_tokens.weight'
@@ -30,34 +31,48 @@ export const llama: Architecture = {
 
   open(raw) {
     const read = readConfig(raw)
-    const width = read.positive('hidden_size')
-    const heads = read.positive('num_attention_heads')
-    const epsilon = read.number('rms_norm_eps', 1e-6)
-    read.only('hidden_act', ['silu', 'swish'], 'silu')
     read.only('attention_bias', [false], false)
     read.only('mlp_bias', [false], false)
-    const config: Configuration = {
-      architecture: 'llama',
-      layers: read.positive('num_hidden_layers'),
-      width,
-      mlpWidth: read.positive('intermediate_size'),
-      heads,
-      kvHeads: read.positive('num_key_value_heads', heads),
-      headWidth: read.positive('head_dim', width / heads),
-      vocabulary: read.positive('vocab_size'),
-      contextLength: read.positive('max_position_embeddings'),
-      tiedHead: read.flag('tie_word_embeddings', false),
-      ropeTheta: read.ropeTheta(),
-    }
-    return llamaNetwork(config, epsilon)
+    return openLlama(raw, { name: 'llama', biased: [] })
   },
 }
 
-function llamaNetwork(config: Configuration, epsilon: number): Network {
+/** What tells the members of the family apart. */
+export interface LlamaVariant {
+  /** Name of the architecture. */
+  readonly name: string
+  /** Projections of the attention that add a bias. */
+  readonly biased: readonly string[]
+}
+
+/** Reads the configuration of a member of the family. @throws E_CONFIG */
+export function openLlama(raw: Readonly<Record<string, Json>>, { name, biased }: LlamaVariant): Network {
+  const read = readConfig(raw)
+  const width = read.positive('hidden_size')
+  const heads = read.positive('num_attention_heads')
+  const epsilon = read.number('rms_norm_eps', 1e-6)
+  read.only('hidden_act', ['silu', 'swish'], 'silu')
+  const config: Configuration = {
+    architecture: name,
+    layers: read.positive('num_hidden_layers'),
+    width,
+    mlpWidth: read.positive('intermediate_size'),
+    heads,
+    kvHeads: read.positive('num_key_value_heads', heads),
+    headWidth: read.positive('head_dim', width / heads),
+    vocabulary: read.positive('vocab_size'),
+    contextLength: read.positive('max_position_embeddings'),
+    tiedHead: read.flag('tie_word_embeddings', false),
+    ropeTheta: read.ropeTheta(),
+  }
+  return llamaNetwork(config, epsilon, biased)
+}
+
+function llamaNetwork(config: Configuration, epsilon: number, biased: readonly string[]): Network {
   const weightName = (role: WeightRole, layer: number) => `${block(layer)}.${ROLES[role]}.weight`
   return {
     config,
-    weights: () => llamaWeights(config),
+    weights: () => llamaWeights(config, biased),
     weightName,
 
     embed: (scope, ids) => gatherRows(scope.weight(EMBEDDING), ids),
@@ -65,7 +80,10 @@ function llamaNetwork(config: Configuration, epsilon: number): Network {
     toDownProjection(scope, layer, input) {
       const name = block(layer)
       const norm = (value: Node, which: string) => rmsNorm(value, scope.weight(`${name}.${which}.weight`), epsilon)
-      const linear = (value: Node, which: string) => scope.linear(value, `${name}.${which}.weight`)
+      const linear = (value: Node, which: string) => {
+        const product = scope.linear(value, `${name}.${which}.weight`)
+        return biased.includes(which) ? add(product, scope.weight(`${name}.${which}.bias`)) : product
+      }
 
       const x = scope.site('block-input', layer, input) // [N, D]
       const h = norm(x, 'input_layernorm')
@@ -93,7 +111,10 @@ function llamaNetwork(config: Configuration, epsilon: number): Network {
   }
 }
 
-function llamaWeights({ layers, width: D, mlpWidth: F, vocabulary: V, ...config }: Configuration) {
+function llamaWeights(
+  { layers, width: D, mlpWidth: F, vocabulary: V, ...config }: Configuration,
+  biased: readonly string[],
+) {
   const heads = config.heads * config.headWidth
   const kvHeads = config.kvHeads * config.headWidth
   const weights = new Map<string, readonly number[]>([
@@ -112,6 +133,10 @@ function llamaWeights({ layers, width: D, mlpWidth: F, vocabulary: V, ...config 
     weights.set(`${name}.mlp.gate_proj.weight`, [F, D])
     weights.set(`${name}.mlp.up_proj.weight`, [F, D])
     weights.set(`${name}.mlp.down_proj.weight`, [D, F])
+    for (const which of biased) {
+      const [out = 0] = weights.get(`${name}.${which}.weight`) ?? []
+      weights.set(`${name}.${which}.bias`, [out])
+    }
   }
   return weights
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/models/config.ts'
 import type { Json } from '../../src/models/json.ts'
 import { llama } from '../../src/models/llama.ts'
+import { qwen2 } from '../../src/models/qwen2.ts'
 
 const SMALL: Record<string, Json> = {
   model_type: 'llama',
@@ -52,6 +53,16 @@ describe('a Llama configuration', () => {
   ])('with %s is refused', (_, change, message) => {
     expect(() => llama.open({ ...SMALL, ...change })).toThrow(message)
   })
+})
+
+test('Qwen2 is read by the same keys; a sliding window is refused', () => {
+  expect(qwen2.open({ ...SMALL, use_sliding_window: false }).config).toEqual({
+    ...llama.open(SMALL).config,
+    architecture: 'qwen2',
+  })
+  expect(() => qwen2.open({ ...SMALL, use_sliding_window: true })).toThrow(
+    'use_sliding_window: expected false, found true',
+  )
 })
 
 test.each([

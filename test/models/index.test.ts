@@ -22,7 +22,10 @@ test('an architecture that is not there is refused with those that are', async (
     config.model_type = 'rwkv'
   })
   const opening = loadModel(folder, { hubCache: '' }, testContext())
-  await expect(opening).rejects.toMatchObject({ code: 'E_ARCHITECTURE', values: { type: 'rwkv', known: 'llama' } })
+  await expect(opening).rejects.toMatchObject({
+    code: 'E_ARCHITECTURE',
+    values: { type: 'rwkv', known: 'llama, qwen2' },
+  })
   await rm(folder, { recursive: true })
 })
 

@@ -32,7 +32,7 @@ interface Golden {
   generations: { prompt: string; ids: number[]; text: string }[]
 }
 
-describe.each(['tiny-llama', 'tiny-llama-untied'] as const)('%s', (name) => {
+describe.each(['tiny-llama', 'tiny-llama-untied', 'tiny-qwen2'] as const)('%s', (name) => {
   const golden = JSON.parse(readFileSync(new URL(`../golden/${name}.json`, import.meta.url), 'utf8')) as Golden
   let model: OpenModel
   beforeAll(async () => {

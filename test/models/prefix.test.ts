@@ -13,8 +13,8 @@ const ENDS = ['Rome is in', 'The capital of Italy is the city of', 'Japan', 'Peo
 const PROMPTS = ENDS.map((end) => CONTEXT + end)
 const LAYER = 1
 
-/** The runtime fuses the attention of the one, not of the other. */
-describe.each(['tiny-llama', 'tiny-llama-untied'] as const)('%s', (name) => {
+/** The runtime fuses the attention of all but the second. */
+describe.each(['tiny-llama', 'tiny-llama-untied', 'tiny-qwen2'] as const)('%s', (name) => {
   let model: OpenModel
   beforeAll(async () => {
     model = await openTinyModel(name)
@@ -22,9 +22,9 @@ describe.each(['tiny-llama', 'tiny-llama-untied'] as const)('%s', (name) => {
   afterAll(() => model.close())
 
   const random = createRandom('prefix')
-  const numbers = (shape: number[]): Tensor =>
+  const numbers = (shape: number[], scale = 0.1): Tensor =>
     tensor(
-      Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => 0.1 * random.normal()),
+      Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, () => scale * random.normal()),
       shape,
     )
 
@@ -44,7 +44,7 @@ describe.each(['tiny-llama', 'tiny-llama-untied'] as const)('%s', (name) => {
         kind,
         layer: LAYER,
         keys,
-        values: numbers([1, width]),
+        values: numbers([1, width], 2),
         radii: tensor(Float32Array.of(0.1), [1]),
         labels: [[1]],
       }

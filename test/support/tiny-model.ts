@@ -21,7 +21,10 @@ export function testContext(overrides: Partial<Context> = {}): Context {
   }
 }
 
-/** Opens a model of test/golden: `tiny-llama` (tied head, 4 layers) or `tiny-llama-untied` (shards, 2 layers). Close it. */
-export function openTinyModel(name: 'tiny-llama' | 'tiny-llama-untied' = 'tiny-llama'): Promise<OpenModel> {
+/** The models of test/golden: tied head and 4 layers; shards and 2 layers; Qwen2's biases. */
+export type TinyModel = 'tiny-llama' | 'tiny-llama-untied' | 'tiny-qwen2'
+
+/** Opens a model of test/golden. Close it. */
+export function openTinyModel(name: TinyModel = 'tiny-llama'): Promise<OpenModel> {
   return loadModel(join(GOLDEN, name), { hubCache: '' }, testContext(), { threads: 1 })
 }

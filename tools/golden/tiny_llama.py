@@ -1,10 +1,10 @@
-"""Two tiny Llama models with random weights and what PyTorch says about them.
+"""Tiny models of the Llama family with random weights and what PyTorch says about them.
 
 `tiny-llama`: tied head, grouped-query attention, one float32 file. `tiny-llama-untied`: own head, as many key/value heads
 as query heads, head width that does not divide the model width, two files with an index, float32, float16 and bfloat16
 tensors, and the rope settings in their newer form. Weights are scaled so that attention is far from uniform, every layer
 changes the residual stream as much as the embedding does, and logits spread over a few nats: a wrong mask, rotation or
-head order moves outputs by whole units.
+head order moves outputs by whole units. `tiny-qwen2`: the biases of Qwen2, with one key head for all.
 
     python tools/golden/tiny_llama.py
 """
@@ -14,7 +14,7 @@ import struct
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from golden_file import GOLDEN, flat, tensor, write
 
@@ -157,6 +157,28 @@ def config_of(tied):
     }
 
 
+def qwen2_config():
+    return {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "vocab_size": VOCABULARY,
+        "hidden_act": "silu",
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "max_position_embeddings": 512,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1000000.0,
+        "use_sliding_window": False,
+        "tie_word_embeddings": True,
+        "torch_dtype": "float32",
+    }
+
+
 def random_model(config, dtype_of):
     """A model whose weights were rounded to the type each is stored in; returns it and the tensors to store."""
     # Given both ways, so that neither an older nor a newer transformers falls back to its default.
@@ -164,7 +186,9 @@ def random_model(config, dtype_of):
     settings = {**config, "rope_theta": theta, "rope_parameters": {"rope_type": "default", "rope_theta": theta}}
     settings.pop("torch_dtype", None)
     settings.pop("dtype", None)
-    model = LlamaForCausalLM(LlamaConfig(**settings, attn_implementation="eager")).float().eval().requires_grad_(False)
+    settings.pop("architectures")
+    made = AutoConfig.for_model(**settings, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_config(made).float().eval().requires_grad_(False)
     width = config["hidden_size"]
     scale = {
         "embed_tokens": 2.0 / width**0.5,
@@ -180,7 +204,12 @@ def random_model(config, dtype_of):
     stored = {}
     for name, parameter in model.named_parameters():
         kind = name.split(".")[-2]
-        values = torch.empty_like(parameter).uniform_(0.6, 1.4) if "norm" in kind else torch.randn_like(parameter) * scale[kind]
+        if name.endswith("bias"):
+            values = torch.randn_like(parameter) * 0.7
+        elif "norm" in kind:
+            values = torch.empty_like(parameter).uniform_(0.6, 1.4)
+        else:
+            values = torch.randn_like(parameter) * scale[kind]
         stored[name] = values.to(dtype_of(name))
         parameter.copy_(stored[name].float())
     assert abs(float(model.model.rotary_emb.inv_freq[1]) - theta ** (-2 / head_width(config))) < 1e-6
@@ -394,7 +423,7 @@ def golden_of(name, model, tokenizer, config):
     print(f"{name}: logits {float(logits.std()):.2f} std, entropy {float(entropy.mean()):.2f} of {torch.tensor(VOCABULARY).log():.2f} nats")
 
 
-README = """# Tiny Llama models for the tests
+README = """# Tiny models of the Llama family for the tests
 
 Random weights, made by `tools/golden/tiny_llama.py` (seed {seed}); they know nothing. The tokenizer is a byte-level BPE trained
 on sentences written in that script. What PyTorch says about each model stands in `../<name>.json`.
@@ -422,7 +451,12 @@ def main():
     write_folder("tiny-llama-untied", config, [first, second])
     golden_of("tiny-llama-untied", model, tokenizer, config)
 
-    for name in ("tiny-llama", "tiny-llama-untied"):
+    config = qwen2_config()
+    model, stored = random_model(config, lambda name: torch.float32)
+    write_folder("tiny-qwen2", config, [stored])
+    golden_of("tiny-qwen2", model, tokenizer, config)
+
+    for name in ("tiny-llama", "tiny-llama-untied", "tiny-qwen2"):
         tokenizer.save(str(GOLDEN / name / "tokenizer.json"), pretty=False)
         (GOLDEN / name / "README.md").write_text(README.format(seed=SEED))
 
