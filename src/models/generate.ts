@@ -27,7 +27,7 @@ import type { Edits } from './edits.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { GenerateOptions } from './model.ts'
 import type { Engine } from './run.ts'
-import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
+import { indices, openScope, patchAt, patchFeeds, patchKey, runLayers, weightFeeds, weightInputs } from './scope.ts'
 
 /** The rows of a generation: prompts as token ids, and where to stop. */
 export interface GenerationJob extends GenerateOptions {
@@ -115,11 +115,7 @@ function buildGraph(
           (layer, _, grown) => keep(layer, grown),
         )
   const scope = openScope({ weights, patch, fed: weightInputs(dense), attention })
-  let x = network.embed(scope, input('ids', [TOKENS], 'int64'))
-  for (let layer = 0; layer < config.layers; layer++) {
-    x = network.fromDownProjection(scope, layer, network.toDownProjection(scope, layer, x))
-  }
-  const logits = network.head(scope, gatherRows(x, input('last', ['B'], 'int64'))) // [B, V]
+  const logits = network.head(scope, gatherRows(runLayers(network, scope), input('last', ['B'], 'int64'))) // [B, V]
   if (k === undefined) return { ...outputs, next: argmax(logits) }
   const { values, indices: ids } = topK(logits, k)
   return { ...outputs, best: values, next: ids }

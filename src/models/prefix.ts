@@ -2,12 +2,12 @@
  * What all rows of a batch begin with, computed for one row and attended to by all: twenty questions after the same
  * context of a thousand tokens cost one pass over it.
  */
-import { input, type Node } from '../graph/graph.ts'
+import type { Node } from '../graph/graph.ts'
 import { type KeysValues, pastName, plainAttention } from './attention.ts'
 import { openWindow, type Prefix } from './capture.ts'
 import type { Edits } from './edits.ts'
 import type { Engine } from './run.ts'
-import { openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
+import { openScope, patchAt, patchFeeds, patchKey, runLayers, weightFeeds, weightInputs } from './scope.ts'
 
 /** Where rows share fewer tokens than this, a pass of its own for them saves nothing. */
 const LEAST_TOKENS = 64
@@ -48,9 +48,6 @@ function buildGraph({ network, weights }: Engine, { patch, dense }: Edits): Reco
   }
   const attention = plainAttention(network.config, undefined, keep)
   const scope = openScope({ weights, patch, fed: weightInputs(dense), attention })
-  let x = network.embed(scope, input('ids', [TOKENS], 'int64'))
-  for (let layer = 0; layer < network.config.layers; layer++) {
-    x = network.fromDownProjection(scope, layer, network.toDownProjection(scope, layer, x))
-  }
+  runLayers(network, scope)
   return outputs
 }

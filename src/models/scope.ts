@@ -11,7 +11,7 @@ import { gatherRows, replaceRows } from '../graph/ops/rows.ts'
 import { lessOrEqual, where } from '../graph/ops/select.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Scope } from './architecture.ts'
+import type { Network, Scope } from './architecture.ts'
 import type { Attention } from './attention.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite } from './model.ts'
@@ -86,6 +86,15 @@ function consult(layer: number, book: CodebookPart, keysIn: Node, output: Node):
   const within = lessOrEqual(squared, multiply(radius, radius))
   const stored = gatherRows(input(`values ${layer}`, [entries, out]), nearest) // [R, D]
   return replaceRows(output, rows, where(within, stored, gatherRows(output, rows)))
+}
+
+/** All layers of a network over the tokens fed as `ids`: the residual stream after the last [N, D]. */
+export function runLayers(network: Network, scope: Scope): Node {
+  let x = network.embed(scope, input('ids', [TOKENS], 'int64'))
+  for (let layer = 0; layer < network.config.layers; layer++) {
+    x = network.fromDownProjection(scope, layer, network.toDownProjection(scope, layer, x))
+  }
+  return x
 }
 
 /** What a patch's graph is fed. `promptEnds`: flattened positions of the prompts' last tokens that are in the batch. */
