@@ -4,7 +4,8 @@ import { createReadStream } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Context } from '../context.ts'
-import { writeWhole } from '../disk.ts'
+import { systemCode, writeWhole } from '../disk.ts'
+import { WhicheditError } from '../errors.ts'
 import { readJsonObject } from './json.ts'
 
 const CHUNK_BYTES = 2 ** 20
@@ -42,8 +43,9 @@ export async function contentHash(file: string, ctx: Context): Promise<string> {
   const sha256 = await sha256Of(file, ctx)
   try {
     await writeWhole(note, JSON.stringify({ file: real, size, mtimeMs, sha256 }))
-  } catch {
+  } catch (error) {
     // Without a note the file is read again next time: a cache that cannot be written is no reason to stop.
+    if (!(error instanceof WhicheditError) && systemCode(error) === undefined) throw error
   }
   return sha256
 }
