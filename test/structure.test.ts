@@ -48,9 +48,9 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   zod: ['settings.ts', 'facts/', 'models/', 'editors/', 'evidence/', 'scoring/'],
 }
 
-/** Names that are words of their own: for these only a comparison with a method's name counts. */
+/** Names that are words of their own: for these only a comparison counts as naming the editor. */
 const COMMON_WORDS = ['none']
-const COMPARISON = '(?:name|method|editor)\\s*[!=]==\\s*'
+const COMPARISON = '(?:[!=]==\\s*|case\\s+|includes\\()'
 
 /** A source file, by its path below `src` or `test`. */
 interface Source {

@@ -7,6 +7,9 @@
 import { damaged, type GgufFile, type GgufTensor } from './gguf.ts'
 import type { JsonObject } from './json.ts'
 
+/** How a file says that its rotary embedding is not scaled. */
+const NO_SCALING = 'none'
+
 const OUTER_NAMES: ReadonlyMap<string, string> = new Map([
   ['token_embd.weight', 'model.embed_tokens.weight'],
   ['output_norm.weight', 'model.norm.weight'],
@@ -72,8 +75,8 @@ export function llamaConfigOf(gguf: GgufFile): JsonObject {
 function checkVariant({ file, metadata, tensors }: GgufFile): void {
   const architecture = metadata.get('general.architecture')
   if (architecture !== 'llama') throw damaged(file, 'the architecture llama', JSON.stringify(architecture))
-  const scaling = metadata.get('llama.rope.scaling.type') ?? 'none'
-  if (scaling !== 'none' || tensors.has('rope_freqs.weight')) {
+  const scaling = metadata.get('llama.rope.scaling.type') ?? NO_SCALING
+  if (scaling !== NO_SCALING || tensors.has('rope_freqs.weight')) {
     throw damaged(file, 'plain rotary embeddings', 'scaled ones, which a GGUF file does not describe fully')
   }
 }
