@@ -13,15 +13,15 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { cpus, homedir, platform, totalmem } from 'node:os'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { describeMachine, putBetween, today } from '../tools/published.mjs'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const README = join(HERE, '..', 'README.md')
-const README_PLACE = /(<!-- BENCH[^>]*-->\n)[\s\S]*(<!-- \/BENCH -->)/
 const SAMPLE_MS = 25
 // Sums in float32 in another order: the two sides never agree to the last bit.
 const SAME_LOSS = 1e-3
@@ -182,7 +182,7 @@ for (const task of chosen) results.push(await compare(task))
 const memory = await compareMemory()
 ours.end()
 theirs.end()
-await publish({ ...describeMachine(), versions: { node: process.versions.node, ...versions }, results, memory })
+await publish({ ...describeRun(), versions: { node: process.versions.node, ...versions }, results, memory })
 if (results.some(({ same }) => !same)) process.exitCode = 1
 
 /** Runs a task on both sides in turns; the first round of each is not counted (compilation, caches). */
@@ -244,12 +244,10 @@ function time(ms) {
   return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`
 }
 
-function describeMachine() {
-  const [{ model = 'unknown processor' } = {}] = cpus()
-  const machine = `${model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()}`
+function describeRun() {
   return {
-    date: new Date().toISOString().slice(0, 10),
-    machine,
+    date: today(),
+    machine: describeMachine(),
     threads: Number(options.threads),
     model: work.model.name,
   }
@@ -262,7 +260,7 @@ async function publish(report) {
   await writeFile(join(folder, `${report.date}.json`), `${JSON.stringify(report, null, 1)}\n`)
   await writeFile(join(folder, `${report.date}.md`), text)
   process.stdout.write(text)
-  if (options['write-readme']) await writeReadme(text)
+  if (options['write-readme']) await putBetween(README, 'BENCH', text)
 }
 
 function toMarkdown({ date, machine, threads, model, versions, results: rows, memory: { peaks, second } }) {
@@ -291,13 +289,4 @@ function firstRuns(rows) {
   if (named.length === 0) return []
   const said = named.map(({ name, firstMs, ours: usual }) => `${name} ${time(firstMs)} (then ${time(usual)})`)
   return [`Our first run of each kind also compiles its graphs: ${said.join(', ')}.`]
-}
-
-async function writeReadme(text) {
-  const readme = await readFile(README, 'utf8')
-  if (!README_PLACE.test(readme)) throw new Error('README.md lacks <!-- BENCH --> and <!-- /BENCH -->')
-  await writeFile(
-    README,
-    readme.replace(README_PLACE, (_, start, end) => `${start}${text}${end}`),
-  )
 }

@@ -15,13 +15,14 @@
  *   free          the text generated holds the new target: prompt / paraphrases
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import { cpus, platform, tmpdir, totalmem } from 'node:os'
+import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { modelPlaces } from '../../dist/commands/support/places.js'
 import { createRandom, EDITORS, findModel, loadHparams, openModel, readFacts } from '../../dist/index.js'
 import { saysTarget } from '../../dist/probes/answer.js'
+import { describeMachine, putBetween, today } from '../published.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -41,7 +42,6 @@ const { values: options } = parseArgs({
 })
 const NEW_TOKENS = 16
 const DOCS = fileURLToPath(new URL('../../docs/methods.md', import.meta.url))
-const DOCS_PLACE = /(<!-- MEASURED[^>]*-->\n)[\s\S]*(<!-- \/MEASURED -->)/
 
 const ctx = {
   random: createRandom(options.seed),
@@ -68,10 +68,9 @@ async function measure() {
     results.push(result)
     print(result)
   }
-  const [{ model: processor }] = cpus()
   return {
-    date: new Date().toISOString().slice(0, 10),
-    machine: `${processor.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()}`,
+    date: today(),
+    machine: describeMachine(),
     node: process.versions.node,
     model: model.name,
     modelId: model.id,
@@ -183,12 +182,7 @@ async function writeDocs({ date, machine, node, model: name, facts, about, seed,
     ...rows.map((cells) => `| ${cells.join(' | ')} |`),
     '',
   ].join('\n')
-  const docs = await readFile(DOCS, 'utf8')
-  if (!DOCS_PLACE.test(docs)) throw new Error('docs/methods.md lacks <!-- MEASURED --> and <!-- /MEASURED -->')
-  await writeFile(
-    DOCS,
-    docs.replace(DOCS_PLACE, (_, start, end) => `${start}${table}${end}`),
-  )
+  await putBetween(DOCS, 'MEASURED', table)
 }
 
 async function timed(work) {
