@@ -4,11 +4,11 @@
  * lock whose owner is known to have ended is removed. Looking, removing and taking happen under a second lock, held for
  * milliseconds: otherwise two programs could each remove the other's new lock.
  */
-import { readFile, rmdir, writeFile } from 'node:fs/promises'
+import { readFile, rmdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { check, lock } from 'proper-lockfile'
-import { systemCode, whileWriting } from '../disk.ts'
+import { systemCode, whileWriting, writeWhole } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
 
 /** The process that wants a lock. */
@@ -54,6 +54,8 @@ async function takeLock(folder: string, id: string, owner: Owner): Promise<Lock>
     if (!hasEnded) throw lockedBy(id, holder?.pid)
     await rmdir(`${file}.lock`)
   }
+  // Before the lock and whole: a program killed here leaves no lock, and one killed later is known.
+  await writeWhole(ownerFile, JSON.stringify({ pid: owner.pid, host: hostname() }))
   let isLost = false
   const release = await lock(file, {
     ...options,
@@ -61,7 +63,6 @@ async function takeLock(folder: string, id: string, owner: Owner): Promise<Lock>
       isLost = true
     },
   })
-  await writeFile(ownerFile, JSON.stringify({ pid: owner.pid, host: hostname() }))
   return {
     assertHeld: () => {
       if (isLost) throw lockedBy(id, undefined)

@@ -34,7 +34,7 @@ const RUN_FILE = 'run.json'
 const JOURNAL_FILE = 'journal.jsonl'
 const READINGS_FILE = 'readings.jsonl'
 /** What write-file-atomic leaves when it is killed: the name and a number. */
-const ORPHAN = /^(run\.json|journal\.jsonl)\.\d+$/
+const ORPHAN = /^(run\.json|journal\.jsonl|owner\.json)\.\d+$/
 
 /** A run that is being written. */
 export class RunStore implements StoredRun {
