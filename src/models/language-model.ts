@@ -54,7 +54,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   const encodePrompt = async (prompt: string): Promise<Int32Array> => {
     const before = patch.context === null ? '' : await contextFor(core, patch.context, prompt)
     const { ids } = await tokenizer.encode(before + prompt)
-    return ids.length > 0 ? ids : Int32Array.of(tokenizer.endOfText)
+    return ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])
   }
 
   const model: LanguageModel = {
@@ -107,7 +107,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
         const found = await generateIds(engine, await edits(), job)
         for (const [i, { index }] of chunk.entries()) {
           const all = found[i] ?? []
-          const ids = all.at(-1) === tokenizer.endOfText ? all.slice(0, -1) : all
+          const ids = tokenizer.endsOfText.includes(all.at(-1) ?? -1) ? all.slice(0, -1) : all
           written[index] = { ids, text: await tokenizer.decode(ids) }
         }
       }
@@ -148,7 +148,7 @@ async function contextFor(core: Core, context: ContextPart, prompt: string): Pro
 /** The mean of a text's hidden states at `block-output.<layer>` [D]. */
 export async function sentenceVector(model: LanguageModel, layer: number, text: string): Promise<Tensor> {
   const { ids } = await model.tokenizer.encode(text)
-  const rows = [ids.length > 0 ? ids : Int32Array.of(model.tokenizer.endOfText)]
+  const rows = [ids.length > 0 ? ids : Int32Array.of(model.tokenizer.endsOfText[0])]
   const { reads } = await model.run({ tokens: { rows }, read: [{ site: `block-output.${layer}`, at: 'all' }] })
   const states = reads[0] ?? tensor(new Float32Array(0), [0, 0])
   const [count = 0, width = 0] = states.shape
@@ -194,7 +194,7 @@ function chunksByLength<T>(
 
 async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: readonly string[]): Promise<boolean> {
   const last = ids.at(-1)
-  if (last === undefined || last === tokenizer.endOfText) return true
+  if (last === undefined || tokenizer.endsOfText.includes(last)) return true
   if (stop.length === 0) return false
   const text = await tokenizer.decode([last])
   return stop.some((mark) => text.includes(mark))

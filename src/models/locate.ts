@@ -16,13 +16,16 @@ import { tokenizerJsonOf } from './gguf-tokenizer.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
 import { fileInHub, hubFolder, KNOWN_MODELS, type KnownModel, type ModelPlaces } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
-import { openTokenizer } from './tokenizer.ts'
+import { type EndsOfText, openTokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
 
 export type { ModelPlaces } from './known.ts'
 
 /** Raised when a conversion would come out otherwise than before: old ones are then made anew. */
 const CONVERSION_VERSION = 1
+
+/** The files of a checkpoint folder, beside its weights, that decide what the model says. */
+const TEXT_FILES: readonly string[] = ['config.json', 'generation_config.json', 'tokenizer.json']
 
 /** A model that was found: a folder in Hugging Face layout or a GGUF file. */
 interface Source {
@@ -109,9 +112,9 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
     throw incomplete(path, 'model.safetensors or model.safetensors.index.json', files)
   }
   const table = await readSafetensorsFolder(path, files)
-  const config = await readJsonObject(join(path, 'config.json'))
+  const config = await readFolderConfig(path, files)
   const tokenizer = await readJsonObject(join(path, 'tokenizer.json'))
-  const contents = await folderHash(path, table, ctx)
+  const contents = await folderHash(path, files, table, ctx)
   if ([...table.values()].every((entry) => entry.dtype === 'F32')) {
     return ready({ name, fingerprint: contents, folder: path, config, tokenizer, table, storedAs: 'F32' })
   }
@@ -125,6 +128,15 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
     tokenizer,
     tensors,
   }))
+}
+
+/** `config.json`, with the ends of a text that `generation_config.json` names besides (the end of a turn). */
+async function readFolderConfig(path: string, files: readonly string[]): Promise<JsonObject> {
+  const config = await readJsonObject(join(path, 'config.json'))
+  if (!files.includes('generation_config.json')) return config
+  const { eos_token_id: more } = await readJsonObject(join(path, 'generation_config.json'))
+  const ends = [config.eos_token_id ?? [], more ?? []].flat()
+  return ends.length === 0 ? config : { ...config, eos_token_id: [...new Set(ends)] }
 }
 
 function checkFormats(table: SafetensorsTable): void {
@@ -181,10 +193,6 @@ interface Found {
 }
 
 function ready({ name, fingerprint, folder, config, tokenizer, table, storedAs }: Found): ModelFiles {
-  const endOfText = Array.isArray(config.eos_token_id) ? config.eos_token_id[0] : config.eos_token_id
-  if (typeof endOfText !== 'number' || !Number.isSafeInteger(endOfText) || endOfText < 0) {
-    throw new WhicheditError('E_CONFIG', { key: 'eos_token_id', expected: 'a token id', found: String(endOfText) })
-  }
   const vocabulary = config.vocab_size
   if (typeof vocabulary !== 'number' || !Number.isSafeInteger(vocabulary) || vocabulary < 1) {
     throw new WhicheditError('E_CONFIG', {
@@ -193,16 +201,33 @@ function ready({ name, fingerprint, folder, config, tokenizer, table, storedAs }
       found: String(vocabulary),
     })
   }
-  const frame = { file: join(folder, 'tokenizer.json'), endOfText, vocabulary }
+  const frame = { file: join(folder, 'tokenizer.json'), endsOfText: endsOfText(config), vocabulary }
   const weights = new Map(
     [...table].map(([tensor, { file, shape, offset, bytes }]) => [tensor, { file, shape, offset, bytes }]),
   )
   return { name, fingerprint, config, tokenizer: openTokenizer(tokenizer, frame), weights, storedAs }
 }
 
+/** The tokens that end a text; for an encoder, which writes none, the one that fills a text up. */
+function endsOfText({ eos_token_id: ends, pad_token_id: filler }: JsonObject): EndsOfText {
+  const [first, ...more] = [ends ?? filler ?? []].flat()
+  const isId = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+  if (isId(first) && more.every(isId)) return [first, ...more]
+  const found = JSON.stringify(ends) ?? 'nothing'
+  throw new WhicheditError('E_CONFIG', { key: 'eos_token_id', expected: 'token ids', found })
+}
+
 /** The hash of everything in a checkpoint folder that decides what the model says. */
-async function folderHash(folder: string, table: SafetensorsTable, ctx: Context): Promise<string> {
-  const files = ['config.json', 'tokenizer.json'].map((file) => join(folder, file))
+async function folderHash(
+  folder: string,
+  names: readonly string[],
+  table: SafetensorsTable,
+  ctx: Context,
+): Promise<string> {
+  const files = names
+    .filter((name) => TEXT_FILES.includes(name))
+    .sort()
+    .map((name) => join(folder, name))
   const shards = [...new Set([...table.values()].map((entry) => entry.file))]
   const hashes: string[] = []
   for (const file of [...files, ...shards]) hashes.push(await contentHash(file, ctx))

@@ -16,10 +16,13 @@ export interface Encoding {
   readonly offsets: readonly (readonly [number, number])[]
 }
 
+/** Tokens that end a text, at least one. */
+export type EndsOfText = readonly [number, ...number[]]
+
 /** A model's tokenizer. Its calls are promises because the library underneath works off the event loop. */
 export interface Tokenizer {
-  /** Token that ends a text; generation stops there. */
-  readonly endOfText: number
+  /** Tokens that end a text: generation stops at any of them. An empty prompt is the first of them. */
+  readonly endsOfText: EndsOfText
   /** Encodes as the model expects a text to begin (with its begin-of-text token, if it has one). */
   encode(text: string): Promise<Encoding>
   /** Encodes a continuation: no begin-of-text token. */
@@ -32,7 +35,7 @@ export interface Tokenizer {
 export interface TokenizerFrame {
   /** Name for messages: the path of `tokenizer.json`. */
   readonly file: string
-  readonly endOfText: number
+  readonly endsOfText: EndsOfText
   /** Rows of the embedding: every id lies below. */
   readonly vocabulary: number
 }
@@ -41,15 +44,16 @@ export interface TokenizerFrame {
  * Makes a tokenizer of the content of `tokenizer.json`.
  * @throws E_TOKENIZER where the library refuses it or it has ids that the model lacks.
  */
-export function openTokenizer(json: JsonObject, { file, endOfText, vocabulary }: TokenizerFrame): Tokenizer {
+export function openTokenizer(json: JsonObject, { file, endsOfText, vocabulary }: TokenizerFrame): Tokenizer {
   const { plain, special, largestId } = withoutSpecialNames(json)
-  if (Math.max(largestId, endOfText) >= vocabulary) {
-    const found = `${Math.max(largestId, endOfText)}`
+  const largest = Math.max(largestId, ...endsOfText)
+  if (largest >= vocabulary) {
+    const found = `${largest}`
     throw new WhicheditError('E_TOKENIZER', { file, expected: `token ids below ${vocabulary}, the model's own`, found })
   }
   const native = load(plain, file)
   return {
-    endOfText,
+    endsOfText,
     async encode(text) {
       const encoding = await native.encode(text, null, { addSpecialTokens: true })
       return { ids: Int32Array.from(encoding.getIds()), offsets: inUtf16(text, encoding.getOffsets()) }

@@ -22,7 +22,7 @@ async function changed(metadata: Readonly<Record<string, GgufValue | undefined>>
 }
 
 const open = async (metadata: Readonly<Record<string, GgufValue | undefined>>) =>
-  openTokenizer(tokenizerJsonOf(await changed(metadata)), { file: 'tokenizer.json', endOfText: 0, vocabulary: 448 })
+  openTokenizer(tokenizerJsonOf(await changed(metadata)), { file: 'tokenizer.json', endsOfText: [0], vocabulary: 448 })
 
 describe('a tokenizer rebuilt from a GGUF file', () => {
   test.each(golden.tokenizers)('cuts and merges as the Python library does: $kind', async ({ kind, rows }) => {

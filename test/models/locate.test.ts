@@ -76,6 +76,27 @@ describe('a checkpoint folder', () => {
     expect(new Set([same, ...others]).size).toBe(4)
   })
 
+  test.each<[string, unknown, unknown, number[]]>([
+    ['one of config.json', 7, undefined, [7]],
+    ['several of config.json', [7, 8], undefined, [7, 8]],
+    ['those of both files', 7, { eos_token_id: [9, 7] }, [7, 9]],
+    ['that of generation_config.json alone', null, { eos_token_id: 9 }, [9]],
+    ['that of config.json alone', 7, { do_sample: true }, [7]],
+  ])('knows the ends of a text: %s', async (_, own, generation, ends) => {
+    const folder = copyOf(TINY)
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
+    put(folder, 'config.json', JSON.stringify({ ...config, eos_token_id: own }))
+    if (generation !== undefined) put(folder, 'generation_config.json', JSON.stringify(generation))
+    expect((await findModel(folder, context(), NOWHERE)).tokenizer.endsOfText).toEqual(ends)
+  })
+
+  test('of an encoder, which ends no text, has the token that fills a text up instead', async () => {
+    const folder = copyOf(TINY)
+    const { eos_token_id: _, ...config } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
+    put(folder, 'config.json', JSON.stringify({ ...config, pad_token_id: 3 }))
+    expect((await findModel(folder, context(), NOWHERE)).tokenizer.endsOfText).toEqual([3])
+  })
+
   test.each(['config.json', 'tokenizer.json', 'model.safetensors'])('is refused without its %s', async (name) => {
     const folder = copyOf(TINY)
     rmSync(join(folder, name))
@@ -88,6 +109,8 @@ describe('a checkpoint folder', () => {
 
   test.each<[string, string, string, string]>([
     ['config.json', '"eos_token_id": 0', '"eos_token_id": "x"', 'E_CONFIG'],
+    ['config.json', '"eos_token_id": 0', '"eos_token_id": [0, "x"]', 'E_CONFIG'],
+    ['config.json', '"eos_token_id": 0', '"eos_token_id": []', 'E_CONFIG'],
     ['config.json', '"vocab_size": 448', '"vocab_size": -1', 'E_CONFIG'],
     ['config.json', '"vocab_size": 448', '"vocab_size": 400', 'E_TOKENIZER'],
     ['config.json', '{', '[', 'E_JSON'],

@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/models/json.ts'
-import { type Encoding, openTokenizer, tokenOfSpan } from '../../src/models/tokenizer.ts'
+import { type Encoding, openTokenizer, type TokenizerFrame, tokenOfSpan } from '../../src/models/tokenizer.ts'
 import { GOLDEN } from '../support/model-files.ts'
 
 const json = JSON.parse(readFileSync(join(GOLDEN, 'tiny-llama', 'tokenizer.json'), 'utf8'))
 const golden = JSON.parse(readFileSync(join(GOLDEN, 'tiny-llama.json'), 'utf8')) as {
   tokenizer: readonly { text: string; ids: number[]; offsets: [number, number][]; decoded: string }[]
 }
-const FRAME = { file: 'tokenizer.json', endOfText: 0, vocabulary: 448 }
+const FRAME: TokenizerFrame = { file: 'tokenizer.json', endsOfText: [0], vocabulary: 448 }
 const tokenizer = openTokenizer(json, FRAME)
 const added = (id: number, content: string, special: boolean): JsonObject => ({
   id,
@@ -54,7 +54,7 @@ describe('openTokenizer', () => {
 
   test('reads the name of a special token in a text as text', async () => {
     const ids = await tokenizer.encodeContinuation('<|endoftext|>')
-    expect([...ids]).not.toContain(tokenizer.endOfText)
+    expect([...ids]).not.toContain(tokenizer.endsOfText[0])
     expect(await tokenizer.decode([...ids])).toBe('<|endoftext|>')
   })
 
@@ -81,7 +81,7 @@ describe('openTokenizer', () => {
     expect(ids.length).toBe(9)
   })
 
-  test.each<[string, JsonObject, typeof FRAME]>([
+  test.each<[string, JsonObject, TokenizerFrame]>([
     ['nothing', {}, FRAME],
     ['a model of an unknown kind', { ...json, model: { type: 'Nonsense', vocab: {}, merges: [] } }, FRAME],
     [
@@ -92,7 +92,7 @@ describe('openTokenizer', () => {
     ['negative ids', { ...json, model: { ...json.model, vocab: { a: -1 } } }, FRAME],
     ['more ids than the model', json, { ...FRAME, vocabulary: 447 }],
     ['an added token beyond the model', { ...json, added_tokens: [added(4_294_967_295, 'x', true)] }, FRAME],
-    ['an end of text beyond the model', json, { ...FRAME, endOfText: 448 }],
+    ['an end of text beyond the model', json, { ...FRAME, endsOfText: [0, 448] }],
   ])('refuses %s', (_, content, frame) => {
     expect(() => openTokenizer(content, frame)).toThrow(expect.objectContaining({ code: 'E_TOKENIZER' }))
   })

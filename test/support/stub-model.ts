@@ -52,7 +52,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
       tiedHead: true,
     },
     tokenizer: {
-      endOfText: 0,
+      endsOfText: [0],
       encode: async (text) => ({ ids: new Int32Array(idsOf(text)), offsets: [] }),
       encodeContinuation: async (text) => new Int32Array(idsOf(text)),
       decode: async () => refuse(),

@@ -82,7 +82,7 @@ export async function checkTokenizers(): Promise<Finding> {
   try {
     const { openTokenizer } = await import('../../models/tokenizer.ts')
     const json = { version: '1.0', model: { type: 'WordLevel', vocab: { yes: 0, '?': 1 }, unk_token: '?' } }
-    const tokenizer = openTokenizer(json, { file: 'doctor', endOfText: 1, vocabulary: 2 })
+    const tokenizer = openTokenizer(json, { file: 'doctor', endsOfText: [1], vocabulary: 2 })
     const { ids } = await tokenizer.encode('yes')
     if (ids.length === 1 && ids[0] === 0) return { status: 'ok', found: 'tokenizers loads and encodes' }
     return { status: 'fail', found: `tokenizers gave [${ids.join(', ')}] for the word of id 0`, remedy }

@@ -4,7 +4,7 @@ import type { Tokenizer } from '../../../src/models/tokenizer.ts'
 
 /** A token a character, with a begin-of-text token (1) before a text: the shape of tokenizer that public code trips over. */
 const characters: Tokenizer = {
-  endOfText: 0,
+  endsOfText: [0],
   encode: async (text) => ({ ids: Int32Array.of(1, ...codes(text)), offsets: [] }),
   encodeContinuation: async (text) => Int32Array.from(codes(text)),
   decode: async (ids) => String.fromCharCode(...ids),
