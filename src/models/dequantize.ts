@@ -1,30 +1,35 @@
 /**
- * Turns the number formats of weight files into float32. Quantised formats store blocks of 32 numbers as small integers
- * with a half-precision scale (and, for the `_1` kinds, a minimum): x = scale · q (+ minimum). Layouts as in ggml
- * (ggml-common.h); the arithmetic is done in float32, as there, so results agree bit for bit.
+ * Turns the number formats of weight files into float32: one row a format. Quantised formats store blocks of numbers as small
+ * integers with scales (block-quants.ts, k-quants.ts); results agree bit for bit with ggml's own.
+ * This is the hot loop of the first opening of a model: plain loops over bytes, and half precision from a table.
  */
 import { WhicheditError } from '../errors.ts'
+import { BLOCK, decodeQ4_0, decodeQ4_1, decodeQ5_0, decodeQ5_1, decodeQ8_0 } from './block-quants.ts'
+import { HALVES } from './half.ts'
+import { decodeQ2_K, decodeQ3_K, decodeQ4_K, decodeQ5_K, decodeQ6_K, K_BLOCK, K_BYTES } from './k-quants.ts'
 
 /** A number format: how many numbers share a block, the block's bytes, and how blocks are decoded. */
 interface NumberFormat {
   readonly blockSize: number
   readonly blockBytes: number
   /** Decodes whole blocks; `out` has exactly their numbers. */
-  decode(bytes: DataView, out: Float32Array): void
+  decode(bytes: Uint8Array, out: Float32Array): void
 }
-
-const QUANTS = 32
-const HALF = QUANTS / 2
-/** The zero of Q4_0's unsigned nibbles. */
-const Q4_0_ZERO = 8
 
 const FORMATS: ReadonlyMap<string, NumberFormat> = new Map([
   ['F32', { blockSize: 1, blockBytes: 4, decode: decodeF32 }],
   ['F16', { blockSize: 1, blockBytes: 2, decode: decodeF16 }],
   ['BF16', { blockSize: 1, blockBytes: 2, decode: decodeBF16 }],
-  ['Q4_0', { blockSize: QUANTS, blockBytes: 2 + HALF, decode: decodeQ4_0 }],
-  ['Q4_1', { blockSize: QUANTS, blockBytes: 4 + HALF, decode: decodeQ4_1 }],
-  ['Q8_0', { blockSize: QUANTS, blockBytes: 2 + QUANTS, decode: decodeQ8_0 }],
+  ['Q4_0', { blockSize: BLOCK, blockBytes: 18, decode: decodeQ4_0 }],
+  ['Q4_1', { blockSize: BLOCK, blockBytes: 20, decode: decodeQ4_1 }],
+  ['Q5_0', { blockSize: BLOCK, blockBytes: 22, decode: decodeQ5_0 }],
+  ['Q5_1', { blockSize: BLOCK, blockBytes: 24, decode: decodeQ5_1 }],
+  ['Q8_0', { blockSize: BLOCK, blockBytes: 34, decode: decodeQ8_0 }],
+  ['Q2_K', { blockSize: K_BLOCK, blockBytes: K_BYTES.Q2_K, decode: decodeQ2_K }],
+  ['Q3_K', { blockSize: K_BLOCK, blockBytes: K_BYTES.Q3_K, decode: decodeQ3_K }],
+  ['Q4_K', { blockSize: K_BLOCK, blockBytes: K_BYTES.Q4_K, decode: decodeQ4_K }],
+  ['Q5_K', { blockSize: K_BLOCK, blockBytes: K_BYTES.Q5_K, decode: decodeQ5_K }],
+  ['Q6_K', { blockSize: K_BLOCK, blockBytes: K_BYTES.Q6_K, decode: decodeQ6_K }],
 ])
 
 /** The formats that can be decoded. */
@@ -47,65 +52,29 @@ export function dequantize(format: string, bytes: Uint8Array): Float32Array {
     throw new WhicheditError('E_INTERNAL', { what: `dequantize: ${bytes.length} bytes of ${format}` })
   }
   const out = new Float32Array((bytes.length / known.blockBytes) * known.blockSize)
-  known.decode(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), out)
+  known.decode(bytes, out)
   return out
 }
 
-function decodeF32(bytes: DataView, out: Float32Array): void {
-  for (let i = 0; i < out.length; i++) out[i] = bytes.getFloat32(i * 4, true)
+/** Files and this machine are both little-endian (the runtime knows no other), so the bytes are the numbers. */
+function decodeF32(bytes: Uint8Array, out: Float32Array): void {
+  new Uint8Array(out.buffer).set(bytes)
 }
 
-function decodeF16(bytes: DataView, out: Float32Array): void {
-  for (let i = 0; i < out.length; i++) out[i] = half(bytes.getUint16(i * 2, true))
+function decodeF16(bytes: Uint8Array, out: Float32Array): void {
+  const patterns = inPairs(bytes)
+  for (let i = 0; i < out.length; i++) out[i] = HALVES[patterns[i] ?? 0] ?? 0
 }
 
 /** A bfloat16 is the upper half of a float32. */
-function decodeBF16(bytes: DataView, out: Float32Array): void {
+function decodeBF16(bytes: Uint8Array, out: Float32Array): void {
+  const patterns = inPairs(bytes)
   const bits = new Uint32Array(out.buffer)
-  for (let i = 0; i < out.length; i++) bits[i] = bytes.getUint16(i * 2, true) << 16
+  for (let i = 0; i < out.length; i++) bits[i] = (patterns[i] ?? 0) << 16
 }
 
-/** Low nibbles are the block's first half, high nibbles its second. */
-function decodeQ4_0(bytes: DataView, out: Float32Array): void {
-  for (let at = 0, i = 0; i < out.length; at += 2 + HALF, i += QUANTS) {
-    const scale = half(bytes.getUint16(at, true))
-    for (let j = 0; j < HALF; j++) {
-      const pair = bytes.getUint8(at + 2 + j)
-      out[i + j] = scale * ((pair & 15) - Q4_0_ZERO)
-      out[i + HALF + j] = scale * ((pair >> 4) - Q4_0_ZERO)
-    }
-  }
-}
-
-function decodeQ4_1(bytes: DataView, out: Float32Array): void {
-  for (let at = 0, i = 0; i < out.length; at += 4 + HALF, i += QUANTS) {
-    const scale = half(bytes.getUint16(at, true))
-    const minimum = half(bytes.getUint16(at + 2, true))
-    for (let j = 0; j < HALF; j++) {
-      const pair = bytes.getUint8(at + 4 + j)
-      // Rounded after the product and after the sum, as float32 arithmetic does.
-      out[i + j] = Math.fround(scale * (pair & 15)) + minimum
-      out[i + HALF + j] = Math.fround(scale * (pair >> 4)) + minimum
-    }
-  }
-}
-
-function decodeQ8_0(bytes: DataView, out: Float32Array): void {
-  for (let at = 0, i = 0; i < out.length; at += 2 + QUANTS, i += QUANTS) {
-    const scale = half(bytes.getUint16(at, true))
-    for (let j = 0; j < QUANTS; j++) out[i + j] = scale * bytes.getInt8(at + 2 + j)
-  }
-}
-
-const HALF_FRACTION_BITS = 10
-const HALF_BIAS = 15
-
-/** The value of an IEEE 754 half-precision number, from its bits. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> HALF_FRACTION_BITS) & 0x1f
-  const fraction = bits & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** (1 - HALF_BIAS - HALF_FRACTION_BITS)
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
-  return sign * (1 + fraction * 2 ** -HALF_FRACTION_BITS) * 2 ** (exponent - HALF_BIAS)
+/** The bytes as 16-bit patterns; copied where they do not lie on an even address. */
+function inPairs(bytes: Uint8Array): Uint16Array {
+  const even = bytes.byteOffset % 2 === 0 ? bytes : Uint8Array.from(bytes)
+  return new Uint16Array(even.buffer, even.byteOffset, even.length / 2)
 }

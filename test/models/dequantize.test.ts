@@ -35,9 +35,26 @@ describe('dequantize', () => {
     expect([numbers[0], numbers[16], numbers[1]]).toEqual([5, 29, -1])
   })
 
+  test('decodes by hand: Q6_K with scale 2, a group of scale -3 and the number 33 in it', () => {
+    const block = Buffer.alloc(210)
+    block[0] = 0x01 // number 0 has the low bits 0001 …
+    block[128] = 0x02 // … and the high bits 10: 33, which stands for 1
+    block[192] = 0xfd // group 0 has the scale -3
+    block.writeUInt16LE(0x4000, 208)
+    const numbers = dequantize('Q6_K', block)
+    expect([numbers[0], numbers[1], numbers[16]]).toEqual([-6, 192, -0])
+  })
+
+  test('decodes bytes that begin at an odd address', () => {
+    const bytes = Buffer.from([0, 0x00, 0x3c, 0x00, 0xc0]).subarray(1)
+    expect([...dequantize('F16', bytes)]).toEqual([1, -2])
+    expect([...dequantize('F32', Buffer.from([0, 0, 0, 0x80, 0x3f]).subarray(1))]).toEqual([1])
+  })
+
   test.each([
     ['Q4_0', 17],
-    ['Q6_K', 210],
+    ['Q6_K', 209],
+    ['Q8_1', 36],
     ['toString', 4],
   ])('is never asked for %s with %i bytes', (format, length) => {
     expect(() => dequantize(format, Buffer.alloc(length))).toThrow(expect.objectContaining({ code: 'E_INTERNAL' }))
@@ -50,7 +67,11 @@ test.each([
   ['Q8_0', 96, 102],
   ['BF16', 3, 6],
   ['Q4_1', 16, undefined],
-  ['Q4_K', 256, undefined],
+  ['Q5_0', 64, 44],
+  ['Q3_K', 512, 220],
+  ['Q4_K', 256, 144],
+  ['Q4_K', 128, undefined],
+  ['Q8_1', 32, undefined],
 ])('%s: %i numbers take %s bytes', (format, count, bytes) => {
   expect(bytesOfNumbers(format, count)).toBe(bytes)
 })

@@ -8,7 +8,7 @@ import { type GgufPlan, GOLDEN, ggufBytes, put, temporaryFolder } from '../suppo
 const folder = temporaryFolder()
 const F32 = 0
 const Q4_1 = 3
-const Q4_K = 12
+const IQ4_NL = 20
 
 const PLAN: GgufPlan = {
   metadata: [
@@ -73,7 +73,7 @@ describe('readGguf', () => {
   })
 
   test.each([
-    ['Q4_K', Q4_K],
+    ['IQ4_NL', IQ4_NL],
     ['type 9999', 9999],
   ])('names a number format it cannot decode: %s', async (name, type) => {
     const file = put(folder, 'format.gguf', ggufBytes({ ...PLAN, ...tensor({ type }) }))
