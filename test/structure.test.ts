@@ -29,6 +29,7 @@ const LAYERS: Readonly<Record<string, number>> = {
 /** Who may import a third-party package: a file, or a folder with everything in it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/gguf': ['models/gguf.ts'],
+  '@huggingface/hub': ['models/hub.ts'],
   '@inquirer/core': ['commands/'],
   '@oclif/core': ['commands/'],
   'cli-table3': ['report/'],
@@ -42,7 +43,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'simple-statistics': ['tensor/', 'scoring/'],
   'string-width': ['report/', 'commands/'],
   tokenizers: ['models/tokenizer.ts'],
-  yauzl: ['models/pull.ts'],
+  yauzl: ['models/archives.ts'],
   'write-file-atomic': ['disk.ts'],
   yaml: ['settings.ts'],
   zod: ['settings.ts', 'facts/', 'models/', 'editors/', 'evidence/', 'scoring/'],

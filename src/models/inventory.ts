@@ -1,57 +1,78 @@
 /** What models there are: those with a short name, here or not, and those of the Hugging Face cache. */
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
 import { readJsonObject } from './json.ts'
-import { fileInHub, KNOWN_MODELS, type ModelPlaces } from './known.ts'
+import { findInHub, KNOWN_MODELS, type KnownModel } from './known.ts'
 
 /** A model that can be named. */
 export interface ListedModel {
   /** What `--model` takes. */
   readonly name: string
   readonly title: string
+  readonly kind: KnownModel['kind']
   /** Where it lies; null where it first has to be pulled. */
   readonly path: string | null
   /** Size of its files where it lies here. */
   readonly bytes: number | null
 }
 
+const CACHED = /^models--([\w.-]+)$/
+const WEIGHTS = /\.(safetensors|gguf)$/
+
 /** Lists models. Folders of the cache that hold none, or one without a main commit, are passed over. */
 export async function listModels(places: ModelPlaces): Promise<ListedModel[]> {
-  const known = await Promise.all(
-    KNOWN_MODELS.map((model) => listKnown(model.name, model.title, fileInHub(model, places.hubCache))),
-  )
+  const known = await Promise.all(KNOWN_MODELS.map((model) => listKnown(model, places)))
   const folders = await readdir(places.hubCache).catch(() => [])
   const cached = await Promise.all(folders.sort().map((folder) => listCached(folder, places)))
   return [...known, ...cached.filter((model) => model !== undefined)]
 }
 
-async function listKnown(name: string, title: string, file: string): Promise<ListedModel> {
-  const found = await stat(file).catch(() => undefined)
-  return { name, title, path: found ? file : null, bytes: found?.size ?? null }
+async function listKnown(model: KnownModel, places: ModelPlaces): Promise<ListedModel> {
+  const { name, title, kind, files } = model
+  const path = await findInHub(model, places)
+  if (path === undefined) return { name, title, kind, path: null, bytes: null }
+  const folder = path.endsWith('.gguf') ? dirname(path) : path
+  return {
+    name,
+    title,
+    kind,
+    path,
+    bytes: await sizeOf(
+      folder,
+      files.map((file) => file.path),
+    ),
+  }
 }
 
 async function listCached(folder: string, { hubCache }: ModelPlaces): Promise<ListedModel | undefined> {
-  const [, owner, repository] = /^models--([\w.-]+?)--([\w.-]+)$/.exec(folder) ?? []
-  const name = `${owner}/${repository}`
-  if (owner === undefined || KNOWN_MODELS.some((model) => model.repository === name)) return undefined
-  const revision = (await readFile(join(hubCache, folder, 'refs', 'main'), 'utf8').catch(() => '')).trim()
-  const path = join(hubCache, folder, 'snapshots', revision)
-  const files = revision === '' ? [] : await readdir(path).catch(() => [])
-  const weights = files.filter((file) => /\.(safetensors|gguf)$/.test(file))
+  const name = CACHED.exec(folder)?.[1]?.replace('--', '/')
+  if (name === undefined || KNOWN_MODELS.some(({ repository }) => repository === name)) return undefined
+  const revision = await revisionOf(name, hubCache)
+  if (revision === undefined) return undefined
+  const path = snapshotFolder({ repository: name, revision }, hubCache)
+  const files: string[] = await readdir(path).catch(() => [])
+  const weights = files.filter((file) => WEIGHTS.test(file))
   if (weights.length === 0) return undefined
+  // What turns sentences into vectors lists the steps that take it there.
+  const kind = files.includes('modules.json') ? 'encoder' : 'language-model'
+  return { name, title: await titleOf(path, files), kind, path, bytes: await sizeOf(path, weights) }
+}
+
+async function sizeOf(folder: string, files: readonly string[]): Promise<number> {
   const sizes = await Promise.all(
-    weights.map((file) =>
-      stat(join(path, file)).then(
+    files.map((file) =>
+      stat(join(folder, file)).then(
         ({ size }) => size,
         () => 0,
       ),
     ),
   )
-  return { name, title: await titleOf(path, files), path, bytes: sizes.reduce((sum, size) => sum + size, 0) }
+  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
 async function titleOf(path: string, files: readonly string[]): Promise<string> {
-  if (!files.includes('config.json')) return 'GGUF'
+  if (!files.includes('config.json')) return files.some((file) => file.endsWith('.gguf')) ? 'GGUF' : 'no config.json'
   const config = await readJsonObject(join(path, 'config.json')).catch(() => undefined)
   return String(config?.model_type ?? 'unreadable config.json')
 }

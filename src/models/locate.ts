@@ -2,20 +2,21 @@
  * Finds a model by path, in the Hugging Face cache or by a known name, and makes it ready for a session: weights as float32
  * safetensors on disk, a config with Hugging Face's keys, a tokenizer, and a fingerprint of all three.
  */
-import { readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
-import { suggest } from '../suggest.ts'
 import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
 import { NUMBER_FORMATS } from './dequantize.ts'
 import { readGguf } from './gguf.ts'
 import { llamaConfigOf, llamaTensorsOf } from './gguf-llama.ts'
 import { tokenizerJsonOf } from './gguf-tokenizer.ts'
+import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
-import { fileInHub, hubFolder, KNOWN_MODELS, type KnownModel, type ModelPlaces } from './known.ts'
+import { findInHub, KNOWN_MODELS, unknownModel } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
+import { requireAgreement } from './terms.ts'
 import { type EndsOfText, openTokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
 
@@ -38,7 +39,7 @@ interface Source {
  * Finds a model and makes it ready. The first time it may be converted to 32 bits, which takes seconds to minutes and
  * is kept in `ctx.cacheDir`; later calls take milliseconds.
  * @param reference a folder, a `.gguf` file, a name of {@link KNOWN_MODELS}, or `<owner>/<name>` in the Hugging Face cache.
- * @throws E_MODEL_UNKNOWN, E_MODEL_INCOMPLETE, E_SAFETENSORS, E_GGUF, E_JSON, E_TOKENIZER, E_NUMBER_FORMAT, E_DISK_FULL, E_NOT_WRITABLE.
+ * @throws E_MODEL_UNKNOWN, E_MODEL_INCOMPLETE, E_TERMS, E_SAFETENSORS, E_GGUF, E_JSON, E_TOKENIZER, E_NUMBER_FORMAT, E_DISK_FULL, E_NOT_WRITABLE.
  */
 export async function findModel(reference: string, ctx: Context, places: ModelPlaces): Promise<ModelFiles> {
   const source = await locate(reference, places)
@@ -46,12 +47,9 @@ export async function findModel(reference: string, ctx: Context, places: ModelPl
 }
 
 async function locate(reference: string, places: ModelPlaces): Promise<Source> {
-  const known = KNOWN_MODELS.find((model) => model.name === reference)
-  const source = (await sourceAt(reference)) ?? (await sourceInHub(reference, known, places))
-  if (source !== undefined) return source
-  const names = KNOWN_MODELS.map((model) => model.name)
-  const [nearest = names[0] ?? ''] = suggest(reference, names)
-  throw new WhicheditError('E_MODEL_UNKNOWN', { reference, names: names.join(', '), nearest })
+  const source = (await sourceAt(reference)) ?? (await sourceInHub(reference, places))
+  if (source === undefined) throw unknownModel(reference)
+  return source
 }
 
 async function sourceAt(path: string): Promise<Source | undefined> {
@@ -71,20 +69,22 @@ async function sourceInFolder(path: string, name: string): Promise<Source> {
   throw incomplete(path, expected, files)
 }
 
-async function sourceInHub(
-  reference: string,
-  known: KnownModel | undefined,
-  { hubCache }: ModelPlaces,
-): Promise<Source | undefined> {
-  if (known !== undefined) {
-    const path = fileInHub(known, hubCache)
-    return (await stat(path).catch(() => undefined))?.isFile() ? { name: known.name, kind: 'gguf', path } : undefined
-  }
-  if (!/^[\w.-]+\/[\w.-]+$/.test(reference)) return undefined
-  const folder = hubFolder(reference, hubCache)
-  const revision = await readFile(join(folder, 'refs', 'main'), 'utf8').catch(() => undefined)
-  if (revision === undefined || !/^\w+$/.test(revision.trim())) return undefined
-  return sourceInFolder(join(folder, 'snapshots', revision.trim()), basename(reference))
+async function sourceInHub(reference: string, places: ModelPlaces): Promise<Source | undefined> {
+  const known = KNOWN_MODELS.find(({ name, repository }) => [name, repository].includes(reference))
+  const path = known?.name === reference ? await findInHub(known, places) : await mainSnapshot(reference, places)
+  if (path === undefined) return undefined
+  if (known !== undefined) await requireAgreement(known, places)
+  const name = known?.name ?? basename(reference)
+  return path.endsWith('.gguf') ? { name, kind: 'gguf', path } : sourceInFolder(path, name)
+}
+
+/** The folder of a repository's main commit in the cache. */
+async function mainSnapshot(repository: string, { hubCache }: ModelPlaces): Promise<string | undefined> {
+  if (!isRepository(repository)) return undefined
+  const revision = await revisionOf(repository, hubCache)
+  if (revision === undefined) return undefined
+  const folder = snapshotFolder({ repository, revision }, hubCache)
+  return (await stat(folder).catch(() => undefined))?.isDirectory() ? folder : undefined
 }
 
 async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFiles> {

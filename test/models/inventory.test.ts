@@ -1,8 +1,9 @@
 import { cpSync, mkdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { hubFolder } from '../../src/models/hub-cache.ts'
 import { listModels } from '../../src/models/inventory.ts'
-import { fileInHub, hubFolder, KNOWN_MODELS } from '../../src/models/known.ts'
+import { KNOWN_MODELS, pathInHub } from '../../src/models/known.ts'
 import { GOLDEN, put, temporaryFolder } from '../support/model-files.ts'
 
 /** Lays out a repository of the Hugging Face cache and returns its snapshot's folder. */
@@ -16,16 +17,16 @@ function repository(hubCache: string, name: string): string {
 
 test('lists known models where there is no cache at all', async () => {
   const models = await listModels({ hubCache: join(temporaryFolder(), 'none') })
-  expect(models).toEqual(KNOWN_MODELS.map(({ name, title }) => ({ name, title, path: null, bytes: null })))
+  expect(models).toEqual(KNOWN_MODELS.map(({ name, title, kind }) => ({ name, title, kind, path: null, bytes: null })))
 })
 
 test('lists what the cache holds, passing over what is no model', async () => {
   const hubCache = temporaryFolder()
   const known = KNOWN_MODELS[0]
   if (known === undefined) throw new Error('no known model')
-  const file = fileInHub(known, hubCache)
+  const file = pathInHub(known, hubCache)
   mkdirSync(dirname(file), { recursive: true })
-  put(dirname(file), known.file, 'abcd')
+  put(dirname(file), basename(file), 'abcd')
   cpSync(join(GOLDEN, 'tiny-llama'), repository(hubCache, 'someone/tiny'), { recursive: true })
   put(repository(hubCache, 'someone/Some-GGUF'), 'a.gguf', 'abc')
   put(repository(hubCache, 'someone/data'), 'rows.parquet', 'abc')
@@ -33,11 +34,23 @@ test('lists what the cache holds, passing over what is no model', async () => {
   put(join(hubFolder('someone/odd', hubCache), 'snapshots', 'abc'), 'config.json', '{')
   mkdirSync(join(hubCache, 'models--no--main', 'snapshots'), { recursive: true })
   mkdirSync(join(hubCache, 'datasets--a--b'))
+  put(repository(hubCache, 'bare'), 'model.safetensors', 'abcde')
+  const vectors = repository(hubCache, 'someone/vectors')
+  for (const [name, text] of [
+    ['config.json', '{"model_type": "bert"}'],
+    ['modules.json', '[]'],
+    ['model.safetensors', 'ab'],
+  ] as const) {
+    put(vectors, name, text)
+  }
   const models = await listModels({ hubCache })
-  expect(models.map(({ name, title, bytes }) => [name, title, bytes])).toEqual([
-    [known.name, known.title, 4],
-    ['someone/Some-GGUF', 'GGUF', 3],
-    ['someone/odd', 'unreadable config.json', 3],
-    ['someone/tiny', 'llama', 209_848],
+  expect(models.map(({ name, title, kind, bytes }) => [name, title, kind, bytes])).toEqual([
+    [known.name, known.title, 'language-model', 4],
+    ...KNOWN_MODELS.slice(1).map(({ name, title, kind }) => [name, title, kind, null]),
+    ['bare', 'no config.json', 'language-model', 5],
+    ['someone/Some-GGUF', 'GGUF', 'language-model', 3],
+    ['someone/odd', 'unreadable config.json', 'language-model', 3],
+    ['someone/tiny', 'llama', 'language-model', 209_848],
+    ['someone/vectors', 'bert', 'encoder', 2],
   ])
 })

@@ -11,8 +11,10 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { fileInHub, hubFolder, KNOWN_MODELS } from '../../src/models/known.ts'
+import { hubFolder } from '../../src/models/hub-cache.ts'
+import { KNOWN_MODELS, pathInHub } from '../../src/models/known.ts'
 import { findModel } from '../../src/models/locate.ts'
+import { agree } from '../../src/models/terms.ts'
 import { GOLDEN, put, temporaryFolder } from '../support/model-files.ts'
 import { testContext } from '../support/tiny-model.ts'
 
@@ -155,7 +157,7 @@ describe('a name', () => {
 
   test('of a known model is looked up in the Hugging Face cache, through its link', async () => {
     const places = { hubCache: temporaryFolder() }
-    const path = fileInHub(known, places.hubCache)
+    const path = pathInHub(known, places.hubCache)
     mkdirSync(dirname(path), { recursive: true })
     symlinkSync(join(GOLDEN, 'tiny-llama.gguf'), path)
     expect((await findModel(known.name, context(), places)).name).toBe(known.name)
@@ -178,7 +180,7 @@ describe('a name', () => {
     await expect(findModel('a/b', context(), places)).rejects.toMatchObject({ code: 'E_MODEL_UNKNOWN' })
   })
 
-  test.each(['smollm2-135m', 'smolm2', './no/such/folder', '../../no-such-folder/', 'a/b', 'nothing.gguf', ''])(
+  test.each(['smollm2-135m', 'smolm2', './no/such/folder', '../../no-such-folder/', 'nothing.gguf', ''])(
     'that leads nowhere is told with what there is: %j',
     async (name) => {
       await expect(findModel(name, context(), NOWHERE)).rejects.toMatchObject({
@@ -188,6 +190,37 @@ describe('a name', () => {
       })
     },
   )
+
+  test('that may be one of the hub is told how to bring it', async () => {
+    await expect(findModel('a/b', context(), NOWHERE)).rejects.toMatchObject({
+      code: 'E_MODEL_UNKNOWN',
+      message: expect.stringContaining('whichedit models pull a/b'),
+    })
+  })
+
+  test('without an owner is looked up, too', async () => {
+    const places = { hubCache: temporaryFolder() }
+    const folder = hubFolder('tiny', places.hubCache)
+    mkdirSync(join(folder, 'refs'), { recursive: true })
+    put(join(folder, 'refs'), 'main', 'abc123')
+    await expect(findModel('tiny', context(), places)).rejects.toMatchObject({ code: 'E_MODEL_UNKNOWN' })
+    cpSync(TINY, join(folder, 'snapshots', 'abc123'), { recursive: true })
+    expect((await findModel('tiny', context(), places)).name).toBe('tiny')
+  })
+
+  test.each(['name', 'repository'] as const)('of a model with terms (its %s) waits for agreement', async (key) => {
+    const places = { hubCache: temporaryFolder() }
+    const termed = KNOWN_MODELS.find(({ terms }) => terms !== undefined)
+    if (termed === undefined) throw new Error('no model with terms')
+    const path = pathInHub(termed, places.hubCache)
+    mkdirSync(dirname(path), { recursive: true })
+    symlinkSync(join(GOLDEN, 'tiny-llama.gguf'), path)
+    mkdirSync(join(hubFolder(termed.repository, places.hubCache), 'refs'))
+    put(join(hubFolder(termed.repository, places.hubCache), 'refs'), 'main', termed.revision)
+    await expect(findModel(termed[key], context(), places)).rejects.toMatchObject({ code: 'E_TERMS', exit: 2 })
+    await agree(termed, places)
+    expect((await findModel(termed[key], context(), places)).name).toBe(termed.name)
+  })
 
   test('is never looked for among paths of other kinds', async () => {
     const file = put(temporaryFolder(), 'notes.txt', 'hello')

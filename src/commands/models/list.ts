@@ -15,11 +15,17 @@ export default class ModelsList extends BaseCommand {
   async run(): Promise<object> {
     await this.parse(ModelsList)
     const models = await listModels(modelPlaces())
-    const rows = models.map(({ name, title, path, bytes }) => {
+    const rows = models.map(({ name, title, kind, path, bytes }) => {
       const where = path === null ? `not here: whichedit models pull ${name}` : path
-      return [name, bytes === null ? '' : formatBytes(bytes), title, where].map(printable)
+      return [
+        name,
+        bytes === null ? '' : formatBytes(bytes),
+        kind === 'encoder' ? 'for methods' : 'to edit',
+        title,
+        where,
+      ].map(printable)
     })
-    this.log(formatColumns([['MODEL', 'SIZE', 'WHAT', 'WHERE'], ...rows], this.display().columns))
+    this.log(formatColumns([['MODEL', 'SIZE', 'USE', 'WHAT', 'WHERE'], ...rows], this.display().columns))
     this.log('\n--model also takes the path of a model folder or a GGUF file.')
     return { schemaVersion: SCHEMA_VERSION, models }
   }

