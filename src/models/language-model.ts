@@ -108,7 +108,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
         for (const [i, { index }] of chunk.entries()) {
           const all = found[i] ?? []
           const ids = tokenizer.endsOfText.includes(all.at(-1) ?? -1) ? all.slice(0, -1) : all
-          written[index] = { ids, text: await tokenizer.decode(ids) }
+          written[index] = { ids, text: await tokenizer.decodeContinuation(ids) }
         }
       }
       return written

@@ -2,17 +2,20 @@
  * Text to token ids and back, with the place of each token in the text. The only importer of `tokenizers`, the official
  * Rust library's binding for Node. Two things are changed on the way in:
  * its offsets count code points, ours UTF-16 units; and it would read a special token's name inside a text (`<|im_end|>` in
- * somebody's data) as that token. Texts here are data, so special tokens are taken out of the names it looks for: they
- * come in through the model's own template only. The names of ordinary added tokens are still found in texts.
+ * somebody's data) as that token. Texts here are data, so special tokens get names that no text holds: they come in
+ * through the model's own template and through a {@link PromptFrame} only. Ordinary added tokens are still found in texts.
  */
 import { Tokenizer as NativeTokenizer } from 'tokenizers'
 import { WhicheditError } from '../errors.ts'
-import { isObject, type JsonObject } from './json.ts'
+import { isObject, type Json, type JsonObject } from './json.ts'
 
 /** A text's tokens. */
 export interface Encoding {
   readonly ids: Int32Array
-  /** [start, end) of each token in the text, in UTF-16 units; a byte-level token's span may hold a leading space. */
+  /**
+   * [start, end) of each token in the text, in UTF-16 units. The span of a word may hold the space before it, a character
+   * of several tokens has as many equal spans, and what the text does not hold (a begin-of-text token) has an empty one.
+   */
   readonly offsets: readonly (readonly [number, number])[]
 }
 
@@ -23,12 +26,32 @@ export type EndsOfText = readonly [number, ...number[]]
 export interface Tokenizer {
   /** Tokens that end a text: generation stops at any of them. An empty prompt is the first of them. */
   readonly endsOfText: EndsOfText
-  /** Encodes as the model expects a text to begin (with its begin-of-text token, if it has one). */
+  /** Encodes a prompt, or any text, with the tokens the model expects at its ends. */
   encode(text: string): Promise<Encoding>
-  /** Encodes a continuation: no begin-of-text token. */
+  /** Encodes what goes on after a prompt: its tokens as they would be there, nothing before or after them. */
   encodeContinuation(text: string): Promise<Int32Array>
   /** The text of tokens; special tokens have none. */
   decode(ids: readonly number[]): Promise<string>
+  /** The text of tokens that go on after others: with the space it begins with, which {@link decode} may drop. */
+  decodeContinuation(ids: readonly number[]): Promise<string>
+}
+
+/** What stands around a prompt and its answer. Names of special tokens in it are those tokens; a prompt stays data. */
+export interface PromptFrame {
+  readonly before: string
+  readonly after: string
+  /** What stands between the frame and the answer. */
+  readonly lead: string
+  /** What follows an answer; the first special token in it ends one. */
+  readonly closing: string
+  /** Whether blanks at a prompt's ends are dropped. */
+  readonly trims: boolean
+}
+
+/** A tokenizer as its file describes it: prompts are plain texts. */
+export interface PlainTokenizer extends Tokenizer {
+  /** The same tokenizer for prompts inside a frame. Offsets stay those of the prompt. */
+  framed(frame: PromptFrame): Tokenizer
 }
 
 /** What a tokenizer must fit. */
@@ -44,30 +67,109 @@ export interface TokenizerFrame {
  * Makes a tokenizer of the content of `tokenizer.json`.
  * @throws E_TOKENIZER where the library refuses it or it has ids that the model lacks.
  */
-export function openTokenizer(json: JsonObject, { file, endsOfText, vocabulary }: TokenizerFrame): Tokenizer {
-  const { plain, special, largestId } = withoutSpecialNames(json)
-  const largest = Math.max(largestId, ...endsOfText)
+export function openTokenizer(json: JsonObject, { file, endsOfText, vocabulary }: TokenizerFrame): PlainTokenizer {
+  const largest = Math.max(largestId(json), ...endsOfText)
   if (largest >= vocabulary) {
     const found = `${largest}`
     throw new WhicheditError('E_TOKENIZER', { file, expected: `token ids below ${vocabulary}, the model's own`, found })
   }
-  const native = load(plain, file)
+  const special = specialTokens(json)
+  const native = load(withSecretNames(json, special), file)
+  const codec = makeCodec(native, new Set(special.values()))
   return {
     endsOfText,
     async encode(text) {
-      const encoding = await native.encode(text, null, { addSpecialTokens: true })
+      const encoding = await native.encode(shield(text), null, { addSpecialTokens: true })
       return { ids: Int32Array.from(encoding.getIds()), offsets: inUtf16(text, encoding.getOffsets()) }
     },
-    async encodeContinuation(text) {
-      const encoding = await native.encode(text, null, { addSpecialTokens: false })
-      return Int32Array.from(encoding.getIds())
-    },
-    decode: (ids) =>
-      native.decode(
-        ids.filter((id) => !special.has(id)),
-        false,
-      ),
+    encodeContinuation: (text) => codec.encodeAfter(/^\s/.test(text) ? A_WORD : A_LINE, text),
+    decode: codec.decode,
+    decodeContinuation: codec.decodeAfter,
+    framed: (frame) => openFramed(frame, { codec, special, endsOfText }),
   }
+}
+
+/** What a continuation is put after to be encoded: a text that ends, whatever follows, where it ends alone. */
+const A_WORD = 'x'
+const A_LINE = '\n'
+
+interface Codec {
+  /** The tokens of `text` where it follows `anchor`. */
+  encodeAfter(anchor: string, text: string): Promise<Int32Array>
+  /** A text's tokens, nothing added. */
+  encodeBare(text: string): Promise<Encoding>
+  decode(ids: readonly number[]): Promise<string>
+  decodeAfter(ids: readonly number[]): Promise<string>
+}
+
+/** The library's calls. Texts of `encodeAfter` and `encodeBare` may hold secret names; what is data in them was shielded. */
+function makeCodec(native: NativeTokenizer, special: ReadonlySet<number>): Codec {
+  const encodeBare = async (text: string): Promise<Encoding> => {
+    const encoding = await native.encode(text, null, { addSpecialTokens: false })
+    return { ids: Int32Array.from(encoding.getIds()), offsets: inUtf16(text, encoding.getOffsets()) }
+  }
+  const decode = (ids: readonly number[]): Promise<string> =>
+    native.decode(
+      ids.filter((id) => !special.has(id)),
+      false,
+    )
+  return {
+    encodeBare,
+    decode,
+    async encodeAfter(anchor, text) {
+      // Some tokenizers put a space before whatever they are given, others drop blanks at a text's ends.
+      const { ids, offsets } = await encodeBare(anchor + shield(text))
+      const first = offsets.findIndex(([start]) => start >= anchor.length)
+      const isCut = offsets.every(([start, end]) => start >= anchor.length || end <= anchor.length)
+      if (isCut) return first < 0 ? new Int32Array(0) : ids.slice(first)
+      return (await encodeBare(shield(text))).ids
+    },
+    async decodeAfter(ids) {
+      const anchor = (await encodeBare(A_WORD)).ids
+      const [start, whole] = await Promise.all([decode([...anchor]), decode([...anchor, ...ids])])
+      return whole.startsWith(start) ? whole.slice(start.length) : decode(ids)
+    },
+  }
+}
+
+interface Framing {
+  readonly codec: Codec
+  readonly special: ReadonlyMap<string, number>
+  readonly endsOfText: EndsOfText
+}
+
+function openFramed(frame: PromptFrame, { codec, special, endsOfText }: Framing): Tokenizer {
+  const anyName = nameFinder([...special.keys()])
+  const withTokens = (text: string): string =>
+    text.replace(anyName, (name) => secretName(special.get(name) ?? Number.NaN))
+  const [before, after] = [withTokens(frame.before), withTokens(frame.after)]
+  const [closing] = frame.closing.match(anyName) ?? []
+  const end = closing === undefined ? undefined : special.get(closing)
+  return {
+    endsOfText: end === undefined || endsOfText.includes(end) ? endsOfText : [...endsOfText, end],
+    async encode(text) {
+      const shown = frame.trims ? text.trim() : text
+      const { ids, offsets } = await codec.encodeBare(before + shield(shown) + after)
+      const end = before.length + shown.length
+      // A token that reaches into the frame keeps its end there: what it stands for is not the prompt alone.
+      const shift = (frame.trims ? text.length - text.trimStart().length : 0) - before.length
+      const place = ([from, to]: readonly [number, number]): readonly [number, number] => {
+        if (to <= before.length) return [0, 0]
+        return from >= end ? [text.length, text.length] : [Math.max(0, from + shift), to + shift]
+      }
+      return { ids, offsets: offsets.map(place) }
+    },
+    encodeContinuation: (text) => codec.encodeAfter(after, frame.lead + text.replace(/^ /, '')),
+    decode: codec.decode,
+    decodeContinuation: codec.decodeAfter,
+  }
+}
+
+/** Finds names in a text, of two that begin at one place the longer. */
+function nameFinder(names: readonly string[]): RegExp {
+  const longestFirst = names.filter((name) => name !== '').sort((a, b) => b.length - a.length)
+  const escaped = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+  return new RegExp(escaped.join('|') || '(?!)', 'g')
 }
 
 function load(json: JsonObject, file: string): NativeTokenizer {
@@ -83,33 +185,72 @@ function load(json: JsonObject, file: string): NativeTokenizer {
   }
 }
 
-interface Plain {
-  readonly plain: JsonObject
-  readonly special: ReadonlySet<number>
-  readonly largestId: number
+/** Special tokens' ids by their names. */
+function specialTokens(json: JsonObject): ReadonlyMap<string, number> {
+  const special = addedTokens(json).filter((token) => token.special === true)
+  return new Map(special.map((token) => [String(token.content), Number(token.id)]))
+}
+
+function addedTokens(json: JsonObject): readonly JsonObject[] {
+  return (Array.isArray(json.added_tokens) ? json.added_tokens : []).filter(isObject)
+}
+
+function largestId(json: JsonObject): number {
+  const vocab = isObject(json.model) ? json.model.vocab : undefined
+  let largest = addedTokens(json).reduce((max, token) => Math.max(max, Number(token.id)), 0)
+  if (isObject(vocab)) for (const name in vocab) largest = Math.max(largest, Number(vocab[name]))
+  if (Array.isArray(vocab)) largest = Math.max(largest, vocab.length - 1)
+  return largest
+}
+
+/** The name under which a special token is looked for: between two code points that Unicode keeps out of texts. */
+function secretName(id: number): string {
+  return `\uFDD0${id}\uFDD1`
+}
+
+/** A text in which nothing is a secret name. As long as before. */
+function shield(text: string): string {
+  return text.replace(/\uFDD0(?=\d+\uFDD1)/g, '\uFFFD')
 }
 
 /**
- * The same tokenizer without special tokens' names, and without the cutting and padding that some files were saved with.
- * All added tokens go into the model's vocabulary, so that those which stay keep their ids: the library counts ids up
- * from the vocabulary's end. Only a vocabulary that is a list (Unigram) cannot take them in and is left as it is.
+ * The same tokenizer with secret names for special tokens, and without the cutting and padding that some files were saved
+ * with. The vocabulary is renamed, too: a vocabulary that is a list (Unigram) finds its pieces in texts by itself, and merges
+ * might make one.
  */
-function withoutSpecialNames(json: JsonObject): Plain {
-  const model = isObject(json.model) ? json.model : {}
-  const added = (Array.isArray(json.added_tokens) ? json.added_tokens : []).filter(isObject)
-  const idOf = (token: JsonObject): number => Number(token.id)
-  const vocab = isObject(model.vocab) ? model.vocab : undefined
-  const special = new Set(added.filter((token) => token.special === true).map(idOf))
-  let largestId = added.reduce((max, token) => Math.max(max, idOf(token)), 0)
-  for (const name in vocab) largestId = Math.max(largestId, Number(vocab[name]))
-  const whole = { ...json, truncation: null, padding: null }
-  if (vocab === undefined) return { plain: whole, special, largestId }
-  // Vocabularies are large and most hold all added tokens: copied only where one is missing.
-  const missing = added.filter((token) => vocab[String(token.content)] !== token.id)
-  const entries = missing.map((token) => [String(token.content), idOf(token)] as const)
-  const full = missing.length === 0 ? vocab : { ...vocab, ...Object.fromEntries(entries) }
-  const ordinary = added.filter((token) => token.special !== true)
-  return { plain: { ...whole, added_tokens: ordinary, model: { ...model, vocab: full } }, special, largestId }
+function withSecretNames(json: JsonObject, special: ReadonlyMap<string, number>): JsonObject {
+  const rename = (name: string): string => {
+    const id = special.get(name)
+    return id === undefined ? name : secretName(id)
+  }
+  const added = addedTokens(json).map((token) =>
+    token.special === true ? { ...token, content: rename(String(token.content)), normalized: false } : token,
+  )
+  const { model } = json
+  const renamed = isObject(model) ? { ...model, ...renameModel(model, rename) } : (model ?? null)
+  return { ...json, truncation: null, padding: null, added_tokens: added, model: renamed }
+}
+
+function renameModel({ vocab, merges, unk_token }: JsonObject, rename: (name: string) => string): JsonObject {
+  const renamed: Record<string, Json> = {}
+  if (isObject(vocab)) renamed.vocab = Object.fromEntries(Object.entries(vocab).map(([name, id]) => [rename(name), id]))
+  if (Array.isArray(vocab)) renamed.vocab = vocab.map((piece) => renamePiece(piece, rename))
+  if (typeof unk_token === 'string') renamed.unk_token = rename(unk_token)
+  if (Array.isArray(merges)) {
+    const isKept = (merge: Json): boolean => {
+      const pieces = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge.map(String) : []
+      return [...pieces, pieces.join('')].every((piece) => rename(piece) === piece)
+    }
+    renamed.merges = merges.filter(isKept)
+  }
+  return renamed
+}
+
+/** A piece of a Unigram vocabulary: its name and its score. */
+function renamePiece(piece: Json, rename: (name: string) => string): Json {
+  if (!Array.isArray(piece)) return piece
+  const [name, ...score] = piece
+  return typeof name === 'string' ? [rename(name), ...score] : piece
 }
 
 /** Turns offsets in code points into offsets in UTF-16 units. */

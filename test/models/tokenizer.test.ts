@@ -58,6 +58,19 @@ describe('openTokenizer', () => {
     expect(await tokenizer.decode([...ids])).toBe('<|endoftext|>')
   })
 
+  test('reads a name as text although merges would make it', async () => {
+    const model = {
+      ...json.model,
+      vocab: { ...json.model.vocab, '<|': 448 },
+      merges: [['<', '|'], ...json.model.merges],
+    }
+    const made = openTokenizer(
+      { ...json, model, added_tokens: [added(448, '<|', true)], pre_tokenizer: null },
+      { ...FRAME, vocabulary: 449 },
+    )
+    expect([...(await made.encode('<|')).ids]).not.toContain(448)
+  })
+
   test('leaves special tokens out of what it decodes', async () => {
     const [france = -1] = await tokenizer.encodeContinuation('France')
     expect(await tokenizer.decode([0, france, 0])).toBe(await tokenizer.decode([france]))
@@ -95,6 +108,60 @@ describe('openTokenizer', () => {
     ['an end of text beyond the model', json, { ...FRAME, endsOfText: [0, 448] }],
   ])('refuses %s', (_, content, frame) => {
     expect(() => openTokenizer(content, frame)).toThrow(expect.objectContaining({ code: 'E_TOKENIZER' }))
+  })
+})
+
+describe('a framed tokenizer', () => {
+  const frame = { before: '<|endoftext|>The ', after: '!<|endoftext|>', lead: '', closing: '', trims: false }
+  const rest = async (text: string) => [...(await tokenizer.encodeContinuation(text))]
+
+  test('puts special tokens around a prompt, in which their names are text', async () => {
+    const { ids, offsets } = await tokenizer.framed(frame).encode('of <|endoftext|>')
+    expect([...ids]).toEqual([0, ...(await rest('The of <|endoftext|>!')), 0])
+    expect(ids.filter((id) => id === 0)).toHaveLength(2)
+    expect([offsets[0], offsets.at(-1)]).toEqual([
+      [0, 0],
+      [16, 16],
+    ])
+    expect(offsets.some(([start, end]) => start === 0 && end === 2)).toBe(true)
+  })
+
+  test('keeps offsets those of a prompt whose blanks are dropped', async () => {
+    const text = '  of France \n'
+    const { ids, offsets } = await tokenizer.framed({ ...frame, trims: true }).encode(text)
+    expect([...ids]).toEqual([0, ...(await rest('The of France!')), 0])
+    const { last } = tokenOfSpan({ ids, offsets }, [5, 11])
+    expect([offsets[last]?.[1], offsets[1]]).toEqual([11, [0, 0]])
+  })
+
+  test('refuses a subject whose last token goes on into the frame', async () => {
+    const encoding = await tokenizer.framed({ ...frame, after: 'nce is' }).encode('in Fra')
+    expect(() => tokenOfSpan(encoding, [3, 6])).toThrow(expect.objectContaining({ code: 'E_SUBJECT_SPLIT' }))
+  })
+
+  test.each([
+    ['', ' Paris', 'Paris'],
+    [' ', ' Paris', ' Paris'],
+    ['', 'Paris', 'Paris'],
+    ['\n', '  Paris', '\n Paris'],
+  ])('after the lead %j answers %j with %j', async (lead, target, text) => {
+    expect([...(await tokenizer.framed({ ...frame, lead }).encodeContinuation(target))]).toEqual(await rest(text))
+  })
+
+  test('ends a text where an answer is closed, too', () => {
+    const more = openTokenizer(
+      { ...json, added_tokens: [...json.added_tokens, added(448, '<|end|>', true)] },
+      { ...FRAME, vocabulary: 449 },
+    )
+    const closing = (text: string) => more.framed({ ...frame, closing: text }).endsOfText
+    expect(closing(' <|end|><|endoftext|>')).toEqual([0, 448])
+    expect(closing('<|endoftext|>')).toEqual([0])
+    expect(closing('</answer>')).toEqual([0])
+  })
+
+  test('of a tokenizer without special tokens adds the texts alone', async () => {
+    const plain = openTokenizer({ ...json, added_tokens: [] }, FRAME).framed(frame)
+    expect((await plain.encode('France')).ids).not.toContain(0)
   })
 })
 

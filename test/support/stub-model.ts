@@ -56,6 +56,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
       encode: async (text) => ({ ids: new Int32Array(idsOf(text)), offsets: [] }),
       encodeContinuation: async (text) => new Int32Array(idsOf(text)),
       decode: async () => refuse(),
+      decodeContinuation: async () => refuse(),
     },
     patches,
     run: async () => refuse(),

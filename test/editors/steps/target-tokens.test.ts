@@ -8,6 +8,7 @@ const characters: Tokenizer = {
   encode: async (text) => ({ ids: Int32Array.of(1, ...codes(text)), offsets: [] }),
   encodeContinuation: async (text) => Int32Array.from(codes(text)),
   decode: async (ids) => String.fromCharCode(...ids),
+  decodeContinuation: async (ids) => String.fromCharCode(...ids),
 }
 const codes = (text: string) => Array.from(text, (character) => character.charCodeAt(0))
 
