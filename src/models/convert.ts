@@ -35,6 +35,10 @@ export interface ConvertibleTensor {
   readonly bytes: number
   /** Present where rows change places: the source row of each row. */
   readonly sourceRow?: (row: number) => number
+  /** Added to each number, in float32. */
+  readonly addend?: number
+  /** Whether rows and columns change places: the converted tensor has the shape reversed. */
+  readonly transposed?: boolean
 }
 
 /** Bytes read at a time: large enough that calls cost nothing, small beside a model. */
@@ -85,11 +89,12 @@ async function write(folder: string, conversion: Conversion, ctx: Context): Prom
 }
 
 function sourceOf(tensor: ConvertibleTensor, handles: ReadonlyMap<string, FileHandle>): TensorSource {
-  const { name, shape, file, format, offset, bytes } = tensor
+  const { name, shape, file, format, offset, bytes, transposed = false } = tensor
   const rows = shape[0] ?? 1
   const rowBytes = rows === 0 ? 0 : bytes / rows
-  // Rows that change places are read at once: they may come from anywhere in the tensor.
-  const step = tensor.sourceRow ? rows : Math.max(1, Math.floor(PIECE_BYTES / Math.max(1, rowBytes)))
+  // What changes places is read at once: it may come from anywhere in the tensor.
+  const isWhole = tensor.sourceRow !== undefined || transposed
+  const step = isWhole ? rows : Math.max(1, Math.floor(PIECE_BYTES / Math.max(1, rowBytes)))
   async function* pieces(): AsyncIterable<Float32Array> {
     const handle = handles.get(file)
     if (handle === undefined) throw new WhicheditError('E_INTERNAL', { what: `convert: ${file} is not open` })
@@ -97,18 +102,25 @@ function sourceOf(tensor: ConvertibleTensor, handles: ReadonlyMap<string, FileHa
       const count = Math.min(step, rows - row)
       const piece = dequantize(format, await readExactly(handle, file, offset + row * rowBytes, count * rowBytes))
       requireFinite(piece, tensor)
-      yield tensor.sourceRow ? reorderRows(piece, count, tensor.sourceRow) : piece
+      yield changed(piece, count, tensor)
     }
   }
-  return { name, shape, pieces }
+  return { name, shape: transposed ? shape.toReversed() : shape, pieces }
 }
 
 function requireFinite(numbers: Float32Array, { file, name }: ConvertibleTensor): void {
   let zero = 0
-  for (const number of numbers) zero += number * 0
+  for (let i = 0; i < numbers.length; i++) zero += (numbers[i] ?? 0) * 0
   if (zero === 0) return
   const found = String(numbers.find((number) => !Number.isFinite(number)))
   throw new WhicheditError('E_WEIGHT_VALUES', { file, tensor: JSON.stringify(name), found })
+}
+
+function changed(data: Float32Array, rows: number, { sourceRow, addend, transposed }: ConvertibleTensor): Float32Array {
+  const ordered = sourceRow === undefined ? data : reorderRows(data, rows, sourceRow)
+  const turned = transposed ? transpose(ordered, rows) : ordered
+  if (addend !== undefined) for (let i = 0; i < turned.length; i++) turned[i] = (turned[i] ?? 0) + addend
+  return turned
 }
 
 function reorderRows(data: Float32Array, rows: number, sourceRow: (row: number) => number): Float32Array {
@@ -117,6 +129,15 @@ function reorderRows(data: Float32Array, rows: number, sourceRow: (row: number) 
   for (let row = 0; row < rows; row++) {
     const from = sourceRow(row) * width
     out.set(data.subarray(from, from + width), row * width)
+  }
+  return out
+}
+
+function transpose(data: Float32Array, rows: number): Float32Array {
+  const columns = data.length / rows
+  const out = new Float32Array(data.length)
+  for (let column = 0, to = 0; column < columns; column++) {
+    for (let row = 0; row < rows; row++) out[to++] = data[row * columns + column] ?? 0
   }
   return out
 }

@@ -135,7 +135,7 @@ function tensorsOf(
     const columns = shape.at(-1) ?? 1
     const rows = shape.slice(0, -1).reduce((product, dim) => product * dim, 1)
     const bytes = (bytesOfNumbers(format, columns) ?? Number.NaN) * rows
-    if (!Number.isSafeInteger(bytes)) {
+    if (!Number.isSafeInteger(bytes) || bytes === 0) {
       throw damaged(file, `rows of whole ${format} blocks in ${what}`, `the shape [${shape.join(', ')}]`)
     }
     tensors.set(info.name, {

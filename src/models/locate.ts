@@ -10,7 +10,7 @@ import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
 import { NUMBER_FORMATS } from './dequantize.ts'
 import { readGguf } from './gguf.ts'
-import { llamaConfigOf, llamaTensorsOf } from './gguf-llama.ts'
+import { checkpointOf } from './gguf-checkpoint.ts'
 import { tokenizerJsonOf } from './gguf-tokenizer.ts'
 import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
@@ -23,7 +23,7 @@ import type { ModelFiles } from './weights.ts'
 export type { ModelPlaces } from './known.ts'
 
 /** Raised when a conversion would come out otherwise than before: old ones are then made anew. */
-const CONVERSION_VERSION = 1
+const CONVERSION_VERSION = 2
 
 /** The files of a checkpoint folder, beside its weights, that decide what the model says. */
 const TEXT_FILES: readonly string[] = ['config.json', 'generation_config.json', 'tokenizer.json']
@@ -92,13 +92,8 @@ async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFile
   const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
   return openConverted(key, name, ctx, async () => {
     const gguf = await readGguf(path)
-    const config = llamaConfigOf(gguf)
-    const tensors = llamaTensorsOf(gguf, config).map(({ name, source, sourceRow }) => ({
-      ...source,
-      name,
-      file: gguf.file,
-      ...(sourceRow && { sourceRow }),
-    }))
+    const { config, tensors: planned } = await checkpointOf(gguf)
+    const tensors = planned.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
     return { name, storedAs: mainFormat(tensors), config, tokenizer: tokenizerJsonOf(gguf), tensors }
   })
 }

@@ -50,6 +50,19 @@ describe('convertOnce', () => {
     expect(await numbersIn(folder)).toEqual([3, 4, 5, 6, 1, 2])
   })
 
+  test('adds to each number', async () => {
+    const ctx = testContext({ cacheDir: temporaryFolder() })
+    const folder = await convertOnce('key', conversion(ROWS, { addend: -1 }), ctx)
+    expect(await numbersIn(folder)).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
+  test('turns rows into columns', async () => {
+    const ctx = testContext({ cacheDir: temporaryFolder() })
+    const folder = await convertOnce('key', conversion(ROWS, { transposed: true }), ctx)
+    expect(await numbersIn(folder)).toEqual([1, 3, 5, 2, 4, 6])
+    expect((await readSafetensors(join(folder, 'model.safetensors'))).get('w')?.shape).toEqual([2, 3])
+  })
+
   test('lets two make the same at once', async () => {
     const ctx = testContext({ cacheDir: temporaryFolder() })
     const folders = await Promise.all([1, 2, 3].map(() => convertOnce('key', conversion(ROWS), ctx)))
