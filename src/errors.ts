@@ -27,6 +27,10 @@ export const ERRORS = {
     message: 'asked for {asked} cases: expected a whole number from 1 to {facts}, the facts there are.',
     exit: 2,
   },
+  E_CHAT_TEMPLATE: {
+    message: '{model}: expected {expected}, found {found}. Leave --chat out, or take a model that was made for chats.',
+    exit: 2,
+  },
   E_CHECKSUM: {
     message:
       "{name}: expected the sha256 {expected}, found {found}: it was changed or damaged on the way, and thrown away. Run the same command again; if it fails again, ask your network's administrator.",

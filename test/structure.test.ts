@@ -30,6 +30,7 @@ const LAYERS: Readonly<Record<string, number>> = {
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/gguf': ['models/gguf.ts'],
   '@huggingface/hub': ['models/hub.ts'],
+  '@huggingface/jinja': ['models/chat-template.ts'],
   '@inquirer/core': ['commands/'],
   '@oclif/core': ['commands/'],
   'cli-table3': ['report/'],

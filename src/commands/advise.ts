@@ -28,6 +28,7 @@ const NONE_QUALIFIES = 4
 
 /** What is asked for besides the wizard's answers. */
 interface Request extends Answers {
+  readonly chat: boolean
   readonly seed: number
   readonly methods?: string | undefined
   readonly text?: string | undefined
@@ -46,6 +47,7 @@ export default class Advise extends BaseCommand {
   ]
   static override flags = {
     model: FLAGS.model,
+    chat: FLAGS.chat,
     facts: FLAGS.facts,
     cases: FLAGS.cases,
     methods: FLAGS.methods,
@@ -60,11 +62,11 @@ export default class Advise extends BaseCommand {
     const { flags } = await this.parse(Advise)
     const methods = chooseMethods(flags.methods)
     const answers = await this.#complete(flags)
-    const { seed, text } = flags
+    const { chat, seed, text } = flags
     const profile = await loadProfile(answers.profile, this.config, profileChanges(answers))
     if (answers.save !== undefined) await saveProfile(profile, answers.save)
     const { model, facts, cases } = answers
-    const probed = await probeVisibly({ model, facts, methods, cases, seed, text }, this.context(seed), {
+    const probed = await probeVisibly({ model, chat, facts, methods, cases, seed, text }, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,
       unicode: this.display().unicode,
@@ -79,7 +81,7 @@ export default class Advise extends BaseCommand {
     })
     return this.#tell(
       { ...ranking, notes: [...ranking.notes, ...notes] },
-      { ...answers, seed, text, methods: flags.methods },
+      { ...answers, chat, seed, text, methods: flags.methods },
     )
   }
 
@@ -147,12 +149,12 @@ async function saveProfile({ text, profile }: FoundProfile, file: string): Promi
 /** The command that gives the same answers as flags; a saved profile stands for those about priorities. */
 function formatCommand(
   bin: string,
-  { model, facts, cases, seed, methods, text, profile, save, ...answers }: Request,
+  { model, chat, facts, cases, seed, methods, text, profile, save, ...answers }: Request,
 ): string {
   const settings = { model, facts, cases, methods, seed, text, profile: save ?? profile }
   const words = Object.entries(settings).flatMap(([flag, value]) =>
     value === undefined ? [] : [`--${flag}`, quote(String(value))],
   )
   const changes = save === undefined ? formatProfileFlags(answers) : []
-  return [bin, 'advise', ...words, ...changes, '--no-input'].join(' ')
+  return [bin, 'advise', ...words, ...(chat ? ['--chat'] : []), ...changes, '--no-input'].join(' ')
 }

@@ -18,9 +18,11 @@ export default class Probe extends BaseCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts countries',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts my-facts.jsonl --methods rome,ike --cases 8',
+    '<%= config.bin %> <%= command.id %> --model smollm2-135m --chat --facts countries',
   ]
   static override flags = {
     model: FLAGS.model,
+    chat: FLAGS.chat,
     facts: FLAGS.facts,
     methods: FLAGS.methods,
     cases: FLAGS.cases,
@@ -32,9 +34,9 @@ export default class Probe extends BaseCommand {
 
   async run(): Promise<object> {
     const { flags } = await this.parse(Probe)
-    const { cases = DEFAULT_CASES, seed, text, fresh, 'retry-errors': retryErrors } = flags
+    const { chat, cases = DEFAULT_CASES, seed, text, fresh, 'retry-errors': retryErrors } = flags
     const methods = chooseMethods(flags.methods)
-    const request = { ...requireSubject(flags), methods, cases, seed, text, fresh, retryErrors }
+    const request = { ...requireSubject(flags), chat, methods, cases, seed, text, fresh, retryErrors }
     const probed = await probeVisibly(request, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,

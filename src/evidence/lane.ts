@@ -28,6 +28,8 @@ export interface LaneOrder {
   readonly probes: readonly string[]
   /** Reference of the model, as the user gave it. */
   readonly model: string
+  /** Whether it is asked through its chat template. */
+  readonly chat: boolean
   readonly places: ModelPlaces
   readonly cacheDir: string
   readonly work: LaneWork
@@ -66,7 +68,7 @@ export interface LaneParts {
 const REAL_PARTS: LaneParts = {
   editors: EDITORS,
   probes: PROBES,
-  openModel: ({ model, places }, ctx) => loadModel(model, places, ctx),
+  openModel: ({ model, chat, places }, ctx) => loadModel(model, places, ctx, { chat }),
 }
 
 /** Waits for an order, carries it out and tells how it ended. Throws nothing: an error is told like anything else. */

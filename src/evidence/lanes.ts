@@ -34,6 +34,8 @@ export interface LanesRequest {
   readonly store: RunStore
   /** Reference of the model, as the user gave it. */
   readonly model: string
+  /** Whether it is asked through its chat template. */
+  readonly chat: boolean
   readonly places: ModelPlaces
   readonly cacheDir: string
   /** File that a lane's process runs; it must call `serveLane`. */
@@ -99,7 +101,7 @@ function pendingFacts({ plan, store }: LanesRequest, method: MethodInfo) {
 }
 
 function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
-  const { plan, store, model, places, cacheDir } = request
+  const { plan, store, model, chat, places, cacheDir } = request
   const { seed, itemsPerProbe, maxNewTokens } = store.info.settings
   const facts = pendingFacts(request, method)
   const isPrepared = store.records.some(
@@ -111,6 +113,7 @@ function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
     method: method.name,
     probes: store.info.probes.map(({ name }) => name),
     model,
+    chat,
     places,
     cacheDir,
     work: { hparams: method.hparams, facts, material, isPrepared, readings, seed, itemsPerProbe, maxNewTokens },

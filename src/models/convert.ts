@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { makeFolder, systemCode, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
+import type { ChatTemplate } from './chat-template.ts'
 import { dequantize } from './dequantize.ts'
 import type { JsonObject } from './json.ts'
 import { readExactly, safetensorsBytes, type TensorSource, writeSafetensors } from './safetensors.ts'
@@ -20,6 +21,7 @@ export interface Conversion {
   readonly storedAs: string
   readonly config: JsonObject
   readonly tokenizer: JsonObject
+  readonly chatTemplate: ChatTemplate | null
   readonly tensors: readonly ConvertibleTensor[]
 }
 
@@ -69,7 +71,7 @@ export async function convertOnce(key: string, conversion: Conversion, ctx: Cont
 }
 
 async function write(folder: string, conversion: Conversion, ctx: Context): Promise<void> {
-  const { name, storedAs, config, tokenizer, tensors } = conversion
+  const { name, storedAs, config, tokenizer, chatTemplate, tensors } = conversion
   const handles = new Map<string, FileHandle>()
   try {
     for (const { file } of tensors) if (!handles.has(file)) handles.set(file, await open(file, 'r'))
@@ -78,7 +80,7 @@ async function write(folder: string, conversion: Conversion, ctx: Context): Prom
     await requireSpace(dirname(folder), total)
     await writeFile(join(folder, 'config.json'), JSON.stringify(config, null, 2))
     await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
-    await writeFile(join(folder, 'origin.json'), JSON.stringify({ name, storedAs }))
+    await writeFile(join(folder, 'origin.json'), JSON.stringify({ name, storedAs, chatTemplate }))
     await writeSafetensors(join(folder, 'model.safetensors'), sources, {
       signal: ctx.signal,
       onWritten: (done) => ctx.progress({ task: `converting ${name} to 32 bits`, done, total, unit: 'bytes' }),

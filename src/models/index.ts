@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import type { SessionOptions } from '../graph/session.ts'
 import type { Architecture, Network } from './architecture.ts'
+import { inChat } from './chat-template.ts'
 import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
 import { findModel, type ModelPlaces } from './locate.ts'
@@ -22,15 +23,17 @@ export type OpenModel = LanguageModel & {
 
 /**
  * Finds a model by path or name and opens it.
- * @throws E_MODEL_UNKNOWN, E_ARCHITECTURE, E_CONFIG and what reading its files raises
+ * @param options `chat`: ask it through its chat template.
+ * @throws E_MODEL_UNKNOWN, E_ARCHITECTURE, E_CONFIG, E_CHAT_TEMPLATE and what reading its files raises
  */
 export async function loadModel(
   reference: string,
   places: ModelPlaces,
   ctx: Context,
-  options: SessionOptions = {},
+  { chat = false, ...options }: SessionOptions & { readonly chat?: boolean } = {},
 ): Promise<OpenModel> {
-  return openModel(await findModel(reference, ctx, places), options)
+  const files = await findModel(reference, ctx, places)
+  return openModel(chat ? inChat(files) : files, options)
 }
 
 /** Opens a model whose files were found. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */

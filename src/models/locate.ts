@@ -6,6 +6,7 @@ import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
+import { CHAT_FILES, type ChatTemplate, ggufTemplate, parseTemplate, readFolderTemplate } from './chat-template.ts'
 import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
 import { NUMBER_FORMATS } from './dequantize.ts'
@@ -26,7 +27,7 @@ export type { ModelPlaces } from './known.ts'
 const CONVERSION_VERSION = 2
 
 /** The files of a checkpoint folder, beside its weights, that decide what the model says. */
-const TEXT_FILES: readonly string[] = ['config.json', 'generation_config.json', 'tokenizer.json']
+const TEXT_FILES: readonly string[] = ['config.json', 'generation_config.json', 'tokenizer.json', ...CHAT_FILES]
 
 /** A model that was found: a folder in Hugging Face layout or a GGUF file. */
 interface Source {
@@ -94,7 +95,8 @@ async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFile
     const gguf = await readGguf(path)
     const { config, tensors: planned } = await checkpointOf(gguf)
     const tensors = planned.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
-    return { name, storedAs: mainFormat(tensors), config, tokenizer: tokenizerJsonOf(gguf), tensors }
+    const [tokenizer, chatTemplate] = [tokenizerJsonOf(gguf), ggufTemplate(gguf)]
+    return { name, storedAs: mainFormat(tensors), config, tokenizer, chatTemplate, tensors }
   })
 }
 
@@ -109,9 +111,11 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
   const table = await readSafetensorsFolder(path, files)
   const config = await readFolderConfig(path, files)
   const tokenizer = await readJsonObject(join(path, 'tokenizer.json'))
+  const chatTemplate = await readFolderTemplate(path, files)
   const contents = await folderHash(path, files, table, ctx)
   if ([...table.values()].every((entry) => entry.dtype === 'F32')) {
-    return ready({ name, fingerprint: contents, folder: path, config, tokenizer, table, storedAs: 'F32' })
+    const own = { name, fingerprint: contents, folder: path, storedAs: 'F32' }
+    return ready({ ...own, config, tokenizer, chatTemplate, table })
   }
   checkFormats(table)
   const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
@@ -121,6 +125,7 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
     storedAs: mainFormat(tensors),
     config,
     tokenizer,
+    chatTemplate,
     tensors,
   }))
 }
@@ -169,7 +174,10 @@ async function openKept(folder: string, fingerprint: string, name: string): Prom
       readJsonObject(join(folder, 'origin.json')),
       readSafetensorsFolder(folder, ['model.safetensors']),
     ])
-    return ready({ name, fingerprint, folder, config, tokenizer, table, storedAs: String(origin.storedAs) })
+    const chatTemplate = parseTemplate(origin.chatTemplate)
+    if (chatTemplate === undefined) return undefined
+    const storedAs = String(origin.storedAs)
+    return ready({ name, fingerprint, folder, config, tokenizer, chatTemplate, table, storedAs })
   } catch (error) {
     // Ours, so it can be made again.
     if (error instanceof WhicheditError) return undefined
@@ -183,11 +191,13 @@ interface Found {
   readonly folder: string
   readonly config: JsonObject
   readonly tokenizer: JsonObject
+  readonly chatTemplate: ChatTemplate | null
   readonly table: SafetensorsTable
   readonly storedAs: string
 }
 
-function ready({ name, fingerprint, folder, config, tokenizer, table, storedAs }: Found): ModelFiles {
+function ready({ folder, tokenizer, table, ...found }: Found): ModelFiles {
+  const { config } = found
   const vocabulary = config.vocab_size
   if (typeof vocabulary !== 'number' || !Number.isSafeInteger(vocabulary) || vocabulary < 1) {
     throw new WhicheditError('E_CONFIG', {
@@ -200,7 +210,7 @@ function ready({ name, fingerprint, folder, config, tokenizer, table, storedAs }
   const weights = new Map(
     [...table].map(([tensor, { file, shape, offset, bytes }]) => [tensor, { file, shape, offset, bytes }]),
   )
-  return { name, fingerprint, config, tokenizer: openTokenizer(tokenizer, frame), weights, storedAs }
+  return { ...found, tokenizer: openTokenizer(tokenizer, frame), weights }
 }
 
 /** The tokens that end a text; for an encoder, which writes none, the one that fills a text up. */

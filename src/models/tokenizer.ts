@@ -48,10 +48,10 @@ export interface PromptFrame {
   readonly trims: boolean
 }
 
-/** A tokenizer as its file describes it: prompts are plain texts. */
-export interface PlainTokenizer extends Tokenizer {
+/** The tokenizer of a model's files. */
+export interface ModelTokenizer extends Tokenizer {
   /** The same tokenizer for prompts inside a frame. Offsets stay those of the prompt. */
-  framed(frame: PromptFrame): Tokenizer
+  framed(frame: PromptFrame): ModelTokenizer
 }
 
 /** What a tokenizer must fit. */
@@ -67,7 +67,7 @@ export interface TokenizerFrame {
  * Makes a tokenizer of the content of `tokenizer.json`.
  * @throws E_TOKENIZER where the library refuses it or it has ids that the model lacks.
  */
-export function openTokenizer(json: JsonObject, { file, endsOfText, vocabulary }: TokenizerFrame): PlainTokenizer {
+export function openTokenizer(json: JsonObject, { file, endsOfText, vocabulary }: TokenizerFrame): ModelTokenizer {
   const largest = Math.max(largestId(json), ...endsOfText)
   if (largest >= vocabulary) {
     const found = `${largest}`
@@ -138,7 +138,8 @@ interface Framing {
   readonly endsOfText: EndsOfText
 }
 
-function openFramed(frame: PromptFrame, { codec, special, endsOfText }: Framing): Tokenizer {
+function openFramed(frame: PromptFrame, framing: Framing): ModelTokenizer {
+  const { codec, special, endsOfText } = framing
   const anyName = nameFinder([...special.keys()])
   const withTokens = (text: string): string =>
     text.replace(anyName, (name) => secretName(special.get(name) ?? Number.NaN))
@@ -162,6 +163,7 @@ function openFramed(frame: PromptFrame, { codec, special, endsOfText }: Framing)
     encodeContinuation: (text) => codec.encodeAfter(after, frame.lead + text.replace(/^ /, '')),
     decode: codec.decode,
     decodeContinuation: codec.decodeAfter,
+    framed: (other) => openFramed(other, framing),
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a model folder holds once it has been found, checked and, where needed, converted to 32-bit safetensors. */
+import type { ChatTemplate } from './chat-template.ts'
 import type { JsonObject } from './json.ts'
-import type { Tokenizer } from './tokenizer.ts'
+import type { ModelTokenizer } from './tokenizer.ts'
 
 /** A weight as it lies in a file: little-endian float32, in the orientation of the checkpoint (a linear layer: [out, in]). */
 export interface StoredWeight {
@@ -20,7 +21,9 @@ export interface ModelFiles {
   readonly fingerprint: string
   /** `config.json`, with Hugging Face's keys (`model_type`, `num_hidden_layers`, …), also where it was rebuilt from GGUF metadata. */
   readonly config: JsonObject
-  readonly tokenizer: Tokenizer
+  readonly tokenizer: ModelTokenizer
+  /** How the model's makers put a prompt as the user's turn; null where the files have no such template. */
+  readonly chatTemplate: ChatTemplate | null
   /** By the names of Hugging Face's checkpoints (`model.layers.0.mlp.down_proj.weight`). */
   readonly weights: ReadonlyMap<string, StoredWeight>
   /** The element type of the original files: `F32`, `BF16`, `Q4_1`. */

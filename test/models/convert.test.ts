@@ -19,6 +19,7 @@ function conversion(numbers: Uint16Array, changes: Partial<ConvertibleTensor> = 
     storedAs: 'BF16',
     config: { model_type: 'x' },
     tokenizer: { version: '1.0' },
+    chatTemplate: null,
     tensors: [tensor],
   }
 }

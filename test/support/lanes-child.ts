@@ -19,6 +19,7 @@ try {
     plan,
     store,
     model: delay,
+    chat: false,
     places: { hubCache: '' },
     cacheDir: root,
     entry,

@@ -15,6 +15,10 @@ export const FLAGS = {
     helpValue: 'NAME|PATH',
     description: 'the language model: a name, a folder or a GGUF file',
   }),
+  chat: Flags.boolean({
+    env: 'WHICHEDIT_CHAT',
+    description: "ask through the model's chat template: a prompt is the user's turn, the answer the model's",
+  }),
   facts: Flags.string({
     char: 'f',
     env: 'WHICHEDIT_FACTS',

@@ -11,6 +11,7 @@ import { ITEMS_PER_PROBE, MAX_NEW_TOKENS, makePlan, type Plan } from '../../evid
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
 import { readFacts } from '../../facts/index.ts'
+import { inChat } from '../../models/chat-template.ts'
 import { openModel } from '../../models/index.ts'
 import { findModel } from '../../models/locate.ts'
 import { PROBES } from '../../probes/index.ts'
@@ -20,6 +21,8 @@ import { modelPlaces, RUNS_FOLDER } from './places.ts'
 /** What is to be probed. */
 export interface ProbingRequest {
   readonly model: string
+  /** Ask through the model's chat template. */
+  readonly chat?: boolean
   readonly facts: string
   readonly methods: readonly Editor[]
   readonly cases: number
@@ -49,7 +52,7 @@ export interface Probed extends StoredRun, Omit<LanesEnd, 'isStopped'> {}
 export async function probe(request: ProbingRequest, ctx: Context, host: ProbingHost): Promise<Probed> {
   const places = modelPlaces()
   const plan = await planProbing(request, ctx, host)
-  const { fresh = false, retryErrors = false } = request
+  const { chat = false, fresh = false, retryErrors = false } = request
   const store = await RunStore.open(RUNS_FOLDER, plan.info, {
     owner: { pid: process.pid, isAlive },
     fresh,
@@ -61,6 +64,7 @@ export async function probe(request: ProbingRequest, ctx: Context, host: Probing
       plan,
       store,
       model: request.model,
+      chat,
       places,
       cacheDir: ctx.cacheDir,
       entry: join(host.config.root, 'bin', 'lane.js'),
@@ -80,7 +84,7 @@ async function planProbing(request: ProbingRequest, ctx: Context, { config }: Pr
   const text = request.text === undefined ? null : await readDocuments(request.text)
   const files = await findModel(request.model, ctx, modelPlaces())
   ctx.signal.throwIfAborted()
-  const model = openModel(files)
+  const model = openModel(request.chat ? inChat(files) : files)
   try {
     const { id, name, config: shape } = model
     const methods = await Promise.all(
