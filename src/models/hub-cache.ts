@@ -3,7 +3,7 @@
  * `models--<owner>--<name>/` holds `blobs/<checksum>` (contents), `snapshots/<commit>/<path>` (names, links to contents) and
  * `refs/<branch>` (which commit a branch stood for).
  */
-import { copyFile, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { makeFolder, systemCode, writeWhole } from '../disk.ts'
 
@@ -56,10 +56,12 @@ export async function revisionOf(repository: string, hubCache: string, branch = 
  * @throws E_DISK_FULL, E_NOT_WRITABLE
  */
 export async function nameBlob(blob: string, path: string): Promise<void> {
+  const link = relative(dirname(path), blob)
+  if ((await readlink(path).catch(() => undefined)) === link) return
   await makeFolder(dirname(path))
   await rm(path, { force: true })
   try {
-    await symlink(relative(dirname(path), blob), path)
+    await symlink(link, path)
   } catch (error) {
     const code = systemCode(error)
     if (code === 'EPERM') await copyFile(blob, path)

