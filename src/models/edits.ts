@@ -2,6 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Network } from './architecture.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { ModelFiles, StoredWeight } from './weights.ts'
 
@@ -12,10 +13,10 @@ export interface Edits {
 }
 
 /** Makes the weights that have a dense delta, their low-rank deltas included; the other deltas stay what they are. */
-export async function applyDense(files: ModelFiles, patch: MergedPatch): Promise<Edits> {
+export async function applyDense(files: ModelFiles, network: Network, patch: MergedPatch): Promise<Edits> {
   const dense: Record<string, Tensor> = {}
   for (const [name, delta] of patch.dense) {
-    const base = await readWeight(files, name)
+    const base = await readWeight(files, network, name)
     if (base.shape.join() !== delta.shape.join()) {
       const what = `expected a delta [${base.shape.join(', ')}], found [${delta.shape.join(', ')}]`
       throw new WhicheditError('E_SHAPE', { where: name, what })
@@ -51,11 +52,12 @@ export function addProduct(
   return tensor(data, base.shape)
 }
 
-/** Reads a linear layer's weight and turns it from [out, in] as stored to [in, out]. */
-export async function readWeight(files: ModelFiles, name: string): Promise<Tensor> {
+/** Reads a linear layer's weight as [in, out], however it is stored. */
+export async function readWeight(files: ModelFiles, { stored: order }: Network, name: string): Promise<Tensor> {
   const stored = files.weights.get(name)
   if (stored === undefined) throw new WhicheditError('E_WEIGHT', { name })
   const flat = await readStored(stored)
+  if (order === 'in-out') return tensor(flat, stored.shape)
   const [out = 0, into = 0] = stored.shape
   const data = new Float32Array(flat.length)
   for (let o = 0; o < out; o++) for (let i = 0; i < into; i++) data[i * out + o] = flat[o * into + i] ?? 0

@@ -9,7 +9,7 @@ import { gatherRows } from '../graph/ops/rows.ts'
 import { topK } from '../graph/ops/select.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Configuration } from './architecture.ts'
+import type { Network } from './architecture.ts'
 import {
   cachedAttention,
   fitsFusedAttention,
@@ -18,16 +18,24 @@ import {
   pastInputs,
   pastName,
   plainAttention,
-  rotaryFeeds,
-  rotaryTable,
-  windowMask,
 } from './attention.ts'
-import { type Prefix, paddedIds } from './capture.ts'
 import type { Edits } from './edits.ts'
 import type { MergedPatch } from './merged-patch.ts'
-import type { GenerateOptions } from './model.ts'
+import type { GenerateOptions, ModelConfig } from './model.ts'
+import { angleFeeds, angleTables, tokenPositions, windowMask } from './positions.ts'
 import type { Engine } from './run.ts'
-import { indices, openScope, patchAt, patchFeeds, patchKey, runLayers, weightFeeds, weightInputs } from './scope.ts'
+import {
+  indices,
+  openScope,
+  patchAt,
+  patchFeeds,
+  patchKey,
+  runLayers,
+  type ScopePlan,
+  weightFeeds,
+  weightInputs,
+} from './scope.ts'
+import { bucketFeeds, inputFeeds, maskFeeds, type Prefix, paddedIds } from './window.ts'
 
 /** The rows of a generation: prompts as token ids, and where to stop. */
 export interface GenerationJob extends GenerateOptions {
@@ -41,23 +49,19 @@ export interface GenerationJob extends GenerateOptions {
 /** Writes on after each prompt; returns the new ids of each row. @throws E_CONTEXT_LENGTH */
 export async function generateIds(engine: Engine, edits: Edits, job: GenerationJob): Promise<number[][]> {
   const { network, sessions } = engine
-  const { config } = network
   const { prompts, prefix, maxNewTokens, topK: k } = job
-  const longest = Math.max(...prompts.map((prompt) => prompt.length))
-  if (longest + maxNewTokens > config.contextLength) {
-    throw new WhicheditError('E_CONTEXT_LENGTH', { limit: config.contextLength, found: longest + maxNewTokens })
-  }
+  checkLengths(network.config, job)
   const sessionFor = (patch: MergedPatch, form: Form) => {
     const key = `generate ${k ?? 'greedy'} ${form} ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
     return sessions.get(key, () => buildGraph(engine, { ...edits, patch }, k, form))
   }
-  const constants = weightFeeds(edits.dense)
   const written: number[][] = prompts.map(() => [])
   const done = prompts.map(() => false)
-  const positions = positionFeeds(config, job)
-  let cache = prefix?.feeds ?? emptyCache(engine, prompts.length)
-  let rows: readonly ArrayLike<number>[] = prompts.map((prompt) => prompt.subarray(prefix?.length ?? 0))
-  const lengths = prompts.map((prompt) => prompt.length)
+  const begun = await begin(engine, edits, job)
+  const constants = { ...weightFeeds(edits.dense), ...begun.constants }
+  const positions = positionFeeds(network, begun.rows, job)
+  let { rows, cache } = begun
+  const lengths = rows.map((row) => (prefix?.length ?? 0) + row.length)
 
   for (let step = 0; step < maxNewTokens && done.includes(false); step++) {
     job.signal?.throwIfAborted()
@@ -65,9 +69,9 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
     const T = Math.max(...rows.map((row) => row.length))
     const last = rows.map((row, i) => i * T + row.length - 1)
     // Prompts end in the first step; after it, the graph without codebooks goes on.
-    const ends = step === 0 ? last : []
+    const ends = (layer: number) => (step === 0 && layer >= network.config.encoderLayers ? last : [])
     const patch = patchAt(edits.patch, ends)
-    const form = chooseForm(config, step === 0 && prefix !== null ? 'shared' : 'own')
+    const form = chooseForm(network, step === 0 && prefix !== null ? 'shared' : 'own')
     const session = await sessionFor(patch, form)
     const outputs = await session.run(
       {
@@ -94,13 +98,49 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
   return written
 }
 
-function buildGraph(
-  { network, weights }: Engine,
-  { patch, dense }: Edits,
-  k: number | undefined,
-  form: Form,
-): Record<string, Node> {
-  const { config } = network
+/** What an encoder reads and what a decoder writes are counted apart. */
+function checkLengths({ contextLength: limit, encoderLayers }: ModelConfig, job: GenerationJob): void {
+  const longest = Math.max(...job.prompts.map((prompt) => prompt.length))
+  const found = encoderLayers > 0 ? Math.max(longest, job.maxNewTokens) : longest + job.maxNewTokens
+  if (found > limit) throw new WhicheditError('E_CONTEXT_LENGTH', { limit, found })
+}
+
+/** Where generation begins: the first tokens of each row, and what was computed before them. */
+interface Beginning {
+  readonly rows: readonly ArrayLike<number>[]
+  readonly cache: Readonly<Record<string, AnyTensor>>
+  readonly constants: Readonly<Record<string, AnyTensor>>
+}
+
+/** A decoder-only model begins with the prompts; an encoder-decoder reads them and begins with its start token. */
+async function begin(engine: Engine, edits: Edits, { prompts, prefix }: GenerationJob): Promise<Beginning> {
+  const { network, sessions } = engine
+  const cache = prefix?.feeds ?? emptyCache(engine, prompts.length)
+  if (network.config.encoderLayers === 0) {
+    return { rows: prompts.map((prompt) => prompt.subarray(prefix?.length ?? 0)), cache, constants: {} }
+  }
+  const feeds = inputFeeds(network, prompts)
+  const I = Math.max(...prompts.map((prompt) => prompt.length))
+  const last = prompts.map((prompt, row) => row * I + prompt.length - 1)
+  const ends = (layer: number) => (layer < network.config.encoderLayers ? last : [])
+  const patch = patchAt(edits.patch, ends)
+  const key = `encode ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
+  const session = await sessions.get(key, () => {
+    const scope = openScope({ ...scopeOf(engine, { ...edits, patch }), attention: plainAttention(network) })
+    return { encoded: runLayers(network, scope, { part: 'encoder' }) }
+  })
+  const fed = { ...feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, ends) }
+  const { encoded } = await session.run(fed, { sizes: { B: prompts.length, I } })
+  if (encoded === undefined) throw new WhicheditError('E_INTERNAL', { what: 'the encoder gave nothing' })
+  return { rows: prompts.map(() => [network.decoderStart ?? 0]), cache, constants: { ...feeds, encoded } }
+}
+
+function scopeOf({ network, weights }: Engine, { patch, dense }: Edits): Omit<ScopePlan, 'attention'> {
+  return { network, weights, patch, fed: weightInputs(dense) }
+}
+
+function buildGraph(engine: Engine, edits: Edits, k: number | undefined, form: Form): Record<string, Node> {
+  const { network } = engine
   const outputs: Record<string, Node> = {}
   const keep = (layer: number, grown: KeysValues): void => {
     outputs[`keys ${layer}`] = grown.keys
@@ -108,14 +148,14 @@ function buildGraph(
   }
   const attention =
     form === 'fused'
-      ? cachedAttention(config, keep)
-      : plainAttention(
-          config,
-          (layer) => pastInputs(config, layer, form),
-          (layer, _, grown) => keep(layer, grown),
-        )
-  const scope = openScope({ weights, patch, fed: weightInputs(dense), attention })
-  const logits = network.head(scope, gatherRows(runLayers(network, scope), input('last', ['B'], 'int64'))) // [B, V]
+      ? cachedAttention(network, keep)
+      : plainAttention(network, {
+          past: (layer) => pastInputs(network.config, layer, form),
+          keep: (layer, _, grown) => keep(layer, grown),
+        })
+  const scope = openScope({ ...scopeOf(engine, edits), attention })
+  const x = runLayers(network, scope, network.config.encoderLayers > 0 ? { part: 'decoder' } : {})
+  const logits = network.head(scope, gatherRows(x, input('last', ['B'], 'int64'))) // [B, V]
   if (k === undefined) return { ...outputs, next: argmax(logits) }
   const { values, indices: ids } = topK(logits, k)
   return { ...outputs, best: values, next: ids }
@@ -125,8 +165,8 @@ function buildGraph(
 type Form = 'fused' | Past
 
 /** The fused form, except where a model's heads forbid it, or a prefix: after a past it takes one token a row. */
-function chooseForm(config: Configuration, past: Past): Form {
-  return past === 'own' && fitsFusedAttention(config) ? 'fused' : past
+function chooseForm(network: Network, past: Past): Form {
+  return past === 'own' && fitsFusedAttention(network) ? 'fused' : past
 }
 
 /**
@@ -134,24 +174,33 @@ function chooseForm(config: Configuration, past: Past): Form {
  * prompt's padding; the plain form appends, so the padding of short prompts stays masked.
  */
 function positionFeeds(
-  config: Configuration,
-  { prompts, prefix, maxNewTokens }: GenerationJob,
+  network: Network,
+  rows: readonly ArrayLike<number>[],
+  { prefix, maxNewTokens }: GenerationJob,
 ): (form: Form, lengths: readonly number[], T: number, step: number) => Record<string, AnyTensor> {
   const start = prefix?.length ?? 0
-  const first = prompts.map((prompt) => prompt.length)
+  const first = rows.map((row) => start + row.length)
   const longest = Math.max(...first)
-  const table = rotaryTable(config, longest + maxNewTokens)
+  const tables = angleTables(network.attention, longest + maxNewTokens)
   return (form, lengths, T, step) => {
+    const from = lengths.map((length) => (step === 0 ? start : length - 1))
+    const positions = tokenPositions(from, T)
     if (form === 'fused') {
       return {
-        ...table,
+        ...tables,
+        positions,
         'last-position': { dtype: 'int32', shape: [lengths.length], data: Int32Array.from(lengths, (n) => n - 1) },
         total: { dtype: 'int32', shape: [], data: Int32Array.of(Math.max(...lengths)) },
       }
     }
-    const from = lengths.map((length) => (step === 0 ? start : length - 1))
-    const mask = step === 0 ? windowMask(from, start, T) : windowMask(first, longest, 1, longest + step)
-    return { ...rotaryFeeds(config, from, T), mask }
+    const places = step === 0 ? { past: from, P: start, T } : { past: first, P: longest, T: 1, S: longest + step }
+    const bucketed = step === 0 ? { start, T, S: start + T } : { start: longest + step - 1, T: 1, S: longest + step }
+    return {
+      positions,
+      ...angleFeeds(network.attention, from, T),
+      ...bucketFeeds(network, bucketed),
+      ...maskFeeds(network, (window) => windowMask({ ...places, window })),
+    }
   }
 }
 
@@ -177,7 +226,7 @@ function chooseTokens(outputs: Readonly<Record<string, AnyTensor>>, B: number, j
 function emptyCache({ network: { config } }: Engine, B: number): Record<string, AnyTensor> {
   const empty = tensor(new Float32Array(0), [B, config.kvHeads, 0, config.headWidth])
   const cache: Record<string, Tensor> = {}
-  for (let layer = 0; layer < config.layers; layer++) {
+  for (let layer = config.encoderLayers; layer < config.layers; layer++) {
     cache[pastName('keys', layer)] = empty
     cache[pastName('values', layer)] = empty
   }
@@ -189,7 +238,7 @@ function grownCache(
   outputs: Readonly<Record<string, AnyTensor>>,
 ): Record<string, AnyTensor> {
   const cache: Record<string, AnyTensor> = {}
-  for (let layer = 0; layer < config.layers; layer++) {
+  for (let layer = config.encoderLayers; layer < config.layers; layer++) {
     const keys = outputs[`keys ${layer}`]
     const values = outputs[`values ${layer}`]
     if (keys === undefined || values === undefined) throw new WhicheditError('E_INTERNAL', { what: 'no cache' })

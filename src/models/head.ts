@@ -11,9 +11,9 @@ import { gatherPairs, gatherRows } from '../graph/ops/rows.ts'
 import { reshape } from '../graph/ops/shape.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Window } from './capture.ts'
 import type { LossTerm, Position, Read, RunRequest } from './model.ts'
 import { indices } from './scope.ts'
+import type { Window } from './window.ts'
 
 /** The feeds of the head, and which of the U positions each read is about. */
 export interface HeadRows {
@@ -26,7 +26,7 @@ export interface HeadRows {
 export function headRows(request: RunRequest, window: Window): HeadRows {
   const places = new Map<number, number>()
   const placeOf = (position: Position): number => {
-    const index = window.indexOf(position)
+    const index = window.indexOf(position, 'logits')
     const place = places.get(index) ?? places.size
     places.set(index, place)
     return place
@@ -35,7 +35,7 @@ export function headRows(request: RunRequest, window: Window): HeadRows {
   const picks = new Map<number, readonly number[]>()
   request.read?.forEach((read, i) => {
     if (read.site !== 'logits') return
-    const pick = window.positionsOf(read.at).map(placeOf)
+    const pick = window.positionsOf(read.at, 'logits').map(placeOf)
     picks.set(i, pick)
     if (read.as === 'log-probs') feeds[`read-pairs ${i}`] = pairs(pick.map((place, j) => [place, targetOf(read, j)]))
     else if (read.as !== 'argmax') feeds[`read-rows ${i}`] = indices(pick)

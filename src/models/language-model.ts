@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { WhicheditError } from '../errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Configuration } from './architecture.ts'
 import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
 import { generateIds } from './generate.ts'
 import { mergePatches } from './merged-patch.ts'
@@ -10,6 +9,7 @@ import type {
   GenerateOptions,
   Generation,
   LanguageModel,
+  ModelConfig,
   RunRequest,
   RunResult,
   ScoreQuery,
@@ -47,7 +47,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   let applied: Promise<Edits> | null = null
 
   const edits = (): Promise<Edits> => {
-    applied ??= applyDense(files, patch)
+    applied ??= applyDense(files, engine.network, patch)
     return applied
   }
 
@@ -116,18 +116,18 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
 
     async weight(name: string): Promise<Tensor> {
       const { patch: rest, dense } = await edits()
-      return addProduct(dense[name] ?? (await readWeight(files, name)), rest.lowRank.get(name))
+      return addProduct(dense[name] ?? (await readWeight(files, engine.network, name)), rest.lowRank.get(name))
     },
 
     weightName(role: WeightRole, layer: number): string {
-      if (!Number.isInteger(layer) || layer < 0 || layer >= engine.network.config.layers) {
-        throw new WhicheditError('E_SITE', {
-          site: `${role}.${layer}`,
-          first: 0,
-          last: engine.network.config.layers - 1,
-        })
+      const { network } = engine
+      const { layers } = network.config
+      const inRange = Number.isInteger(layer) && layer >= 0 && layer < layers
+      const module = inRange ? network.moduleName(role, layer) : undefined
+      if (module === undefined) {
+        throw new WhicheditError('E_SITE', { site: `${role}.${layer}`, first: 0, last: layers - 1 })
       }
-      return engine.network.weightName(role, layer)
+      return `${module}.weight`
     },
 
     withPatch: (added: Patch): LanguageModel => makeModel(core, [...patches, added]),
@@ -172,7 +172,7 @@ function cosine(a: Float32Array, b: Float32Array): number {
 }
 
 /** Bytes of the keys and values of one position. */
-function cacheBytes({ layers, kvHeads, headWidth }: Configuration): number {
+function cacheBytes({ layers, kvHeads, headWidth }: ModelConfig): number {
   return layers * 2 * kvHeads * headWidth * Float32Array.BYTES_PER_ELEMENT
 }
 

@@ -4,141 +4,104 @@
  */
 
 import type { Node } from '../graph/graph.ts'
-import { add, multiply, silu } from '../graph/ops/elementwise.ts'
-import { matmul } from '../graph/ops/matmul.ts'
-import { rmsNorm } from '../graph/ops/normalize.ts'
-import { gatherRows } from '../graph/ops/rows.ts'
-import type { Architecture, Configuration, Network } from './architecture.ts'
-import { readConfig } from './config.ts'
+import { add } from '../graph/ops/elementwise.ts'
+import type { Architecture, Network, QueriesKeysValues, Scope } from './architecture.ts'
+import { forEachLayer, plainForm } from './architecture.ts'
+import { addToResidual, embedAt, gatedInner, headAt, moduleNames, projectQkv, readSizes, rmsNormAt } from './blocks.ts'
+import { type ConfigReader, readConfig } from './config.ts'
 import type { Json } from './json.ts'
-import type { WeightRole } from './model.ts'
+import type { ModelConfig } from './model.ts'
+import { readRotary } from './rotary.ts'
 
-const EMBEDDING = 'model.embed_tokens.weight'
-const FINAL_NORM = 'model.norm.weight'
-const HEAD = 'lm_head.weight'
-
-const ROLES: Readonly<Record<WeightRole, string>> = {
-  'mlp-down': 'mlp.down_proj',
-  'mlp-up': 'mlp.up_proj',
-  'mlp-gate': 'mlp.gate_proj',
-  'attention-output': 'self_attn.o_proj',
-}
+const EMBEDDING = 'model.embed_tokens'
 
 /** The Llama architecture. */
 export const llama: Architecture = {
   name: 'llama',
+  title: 'Llama 1–3, SmolLM2',
   modelTypes: ['llama'],
-
+  prefix: 'model.',
   open(raw) {
     const read = readConfig(raw)
-    read.only('attention_bias', [false], false)
-    read.only('mlp_bias', [false], false)
-    return openLlama(raw, { name: 'llama', biased: [] })
+    const biased = read.flag('attention_bias', false)
+    return openLlama(raw, 'llama', {
+      qkvBias: biased,
+      outputBias: biased,
+      mlpBias: read.flag('mlp_bias', false),
+    })
   },
 }
 
 /** What tells the members of the family apart. */
 export interface LlamaVariant {
-  /** Name of the architecture. */
-  readonly name: string
-  /** Projections of the attention that add a bias. */
-  readonly biased: readonly string[]
+  /** Biases of the projections to queries, keys and values; of the attention's output; of the feed-forward. Default: none. */
+  readonly qkvBias?: boolean
+  readonly outputBias?: boolean
+  readonly mlpBias?: boolean
+  /** Positions that each layer sees; default: all. */
+  readonly windows?: (read: ConfigReader, layers: number) => readonly (number | null)[]
+  /** Queries, keys and values of a normalised input; default: a projection each. */
+  readonly project?: (scope: Scope, name: string, x: Node, config: ModelConfig, epsilon: number) => QueriesKeysValues
+  /** The two halves of the gated feed-forward; default: a projection each. */
+  readonly gateAndUp?: (scope: Scope, name: string, x: Node, config: ModelConfig) => { gate: Node; up: Node }
+  /** Name of the linear layer that is, or holds, the feed-forward's `up`. */
+  readonly up?: string
 }
 
 /** Reads the configuration of a member of the family. @throws E_CONFIG */
-export function openLlama(raw: Readonly<Record<string, Json>>, { name, biased }: LlamaVariant): Network {
+export function openLlama(raw: Readonly<Record<string, Json>>, name: string, variant: LlamaVariant = {}): Network {
   const read = readConfig(raw)
-  const width = read.positive('hidden_size')
-  const heads = read.positive('num_attention_heads')
+  const sizes = readSizes(read, name)
+  const { layers, width, mlpWidth, vocabulary, headWidth } = sizes
   const epsilon = read.number('rms_norm_eps', 1e-6)
-  read.only('hidden_act', ['silu', 'swish'], 'silu')
-  const config: Configuration = {
-    architecture: name,
-    layers: read.positive('num_hidden_layers'),
-    width,
-    mlpWidth: read.positive('intermediate_size'),
-    heads,
-    kvHeads: read.positive('num_key_value_heads', heads),
-    headWidth: read.positive('head_dim', width / heads),
-    vocabulary: read.positive('vocab_size'),
-    contextLength: read.positive('max_position_embeddings'),
-    tiedHead: read.flag('tie_word_embeddings', false),
-    ropeTheta: read.ropeTheta(),
-  }
-  return llamaNetwork(config, epsilon, biased)
-}
+  const activation = read.activation('hidden_act', 'silu')
+  const { rotary, longest } = readRotary(raw, { headWidth })
+  const config = { ...sizes, contextLength: longest ?? sizes.contextLength }
+  const windows = variant.windows?.(read, layers)
+  const { qkvBias = false, outputBias = false, mlpBias = false, up = 'mlp.up_proj' } = variant
+  const project = variant.project ?? ((scope, at, x) => projectQkv(scope, at, x, config, qkvBias))
+  const gateAndUp =
+    variant.gateAndUp ??
+    ((scope, at, x) => ({
+      gate: scope.linear(x, `${at}.gate_proj`, mlpWidth, mlpBias),
+      up: scope.linear(x, `${at}.up_proj`, mlpWidth, mlpBias),
+    }))
 
-function llamaNetwork(config: Configuration, epsilon: number, biased: readonly string[]): Network {
-  const weightName = (role: WeightRole, layer: number) => `${block(layer)}.${ROLES[role]}.weight`
   return {
     config,
-    weights: () => llamaWeights(config, biased),
-    weightName,
+    stored: 'out-in',
+    attention: forEachLayer(layers, (layer) => plainForm(headWidth, { rotary, window: windows?.[layer] ?? null })),
+    moduleName: moduleNames(block, {
+      'mlp-down': 'mlp.down_proj',
+      'mlp-up': up,
+      ...(variant.gateAndUp ? {} : { 'mlp-gate': 'mlp.gate_proj' }),
+      'attention-output': 'self_attn.o_proj',
+    }),
 
-    embed: (scope, ids) => gatherRows(scope.weight(EMBEDDING), ids),
+    embed: (scope, ids) => embedAt(scope, EMBEDDING, ids, [vocabulary, width]),
 
     toDownProjection(scope, layer, input) {
       const name = block(layer)
-      const norm = (value: Node, which: string) => rmsNorm(value, scope.weight(`${name}.${which}.weight`), epsilon)
-      const linear = (value: Node, which: string) => {
-        const product = scope.linear(value, `${name}.${which}.weight`)
-        return biased.includes(which) ? add(product, scope.weight(`${name}.${which}.bias`)) : product
-      }
-
       const x = scope.site('block-input', layer, input) // [N, D]
-      const h = norm(x, 'input_layernorm')
-      const attended = scope.attention(
-        layer,
-        linear(h, 'self_attn.q_proj'),
-        linear(h, 'self_attn.k_proj'),
-        linear(h, 'self_attn.v_proj'),
-      ) // [N, H·E]
-      const residual = add(x, scope.site('attention-output', layer, linear(attended, 'self_attn.o_proj'))) // [N, D]
-      const m = scope.site('mlp-input', layer, norm(residual, 'post_attention_layernorm'))
-      const inner = multiply(silu(linear(m, 'mlp.gate_proj')), linear(m, 'mlp.up_proj')) // [N, F]
-      return { residual, inner: scope.site('mlp-inner', layer, inner) }
+      const h = rmsNormAt(scope, `${name}.input_layernorm`, x, epsilon)
+      const attended = scope.attention(layer, project(scope, `${name}.self_attn`, h, config, epsilon)) // [N, H·E]
+      const output = scope.linear(attended, `${name}.self_attn.o_proj`, width, outputBias)
+      const residual = add(x, scope.site('attention-output', layer, output)) // [N, D]
+      const m = scope.site('mlp-input', layer, rmsNormAt(scope, `${name}.post_attention_layernorm`, residual, epsilon))
+      const { gate, up } = gateAndUp(scope, `${name}.mlp`, m, config)
+      return { residual, inner: scope.site('mlp-inner', layer, gatedInner(gate, up, activation)) } // [N, F]
     },
 
-    fromDownProjection(scope, layer, { residual, inner }) {
-      const output = scope.linear(inner, weightName('mlp-down', layer)) // [N, D]
-      return scope.site('block-output', layer, add(residual, scope.site('mlp-output', layer, output)))
+    fromDownProjection(scope, layer, cut) {
+      const output = scope.linear(cut.inner, `${block(layer)}.mlp.down_proj`, width, mlpBias) // [N, D]
+      return addToResidual(scope, layer, cut, output)
     },
 
     head(scope, x) {
-      const h = rmsNorm(x, scope.weight(FINAL_NORM), epsilon) // [R, D]
-      return matmul(h, scope.weight(config.tiedHead ? EMBEDDING : HEAD), 'b') // [R, V]
+      const h = rmsNormAt(scope, 'model.norm', x, epsilon) // [R, D]
+      return headAt(scope, config.tiedHead ? EMBEDDING : 'lm_head', h, vocabulary) // [R, V]
     },
   }
-}
-
-function llamaWeights(
-  { layers, width: D, mlpWidth: F, vocabulary: V, ...config }: Configuration,
-  biased: readonly string[],
-) {
-  const heads = config.heads * config.headWidth
-  const kvHeads = config.kvHeads * config.headWidth
-  const weights = new Map<string, readonly number[]>([
-    [EMBEDDING, [V, D]],
-    [FINAL_NORM, [D]],
-  ])
-  if (!config.tiedHead) weights.set(HEAD, [V, D])
-  for (let layer = 0; layer < layers; layer++) {
-    const name = block(layer)
-    weights.set(`${name}.input_layernorm.weight`, [D])
-    weights.set(`${name}.self_attn.q_proj.weight`, [heads, D])
-    weights.set(`${name}.self_attn.k_proj.weight`, [kvHeads, D])
-    weights.set(`${name}.self_attn.v_proj.weight`, [kvHeads, D])
-    weights.set(`${name}.self_attn.o_proj.weight`, [D, heads])
-    weights.set(`${name}.post_attention_layernorm.weight`, [D])
-    weights.set(`${name}.mlp.gate_proj.weight`, [F, D])
-    weights.set(`${name}.mlp.up_proj.weight`, [F, D])
-    weights.set(`${name}.mlp.down_proj.weight`, [D, F])
-    for (const which of biased) {
-      const [out = 0] = weights.get(`${name}.${which}.weight`) ?? []
-      weights.set(`${name}.${which}.bias`, [out])
-    }
-  }
-  return weights
 }
 
 function block(layer: number): string {

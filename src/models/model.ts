@@ -30,6 +30,8 @@ export interface TokenBatch {
   /**
    * How many tokens of each row are the prompt; what follows is an answer being teacher-forced.
    * Codebooks look at the prompt's last token. Default: the whole row.
+   * An encoder-decoder reads the prompt in its encoder: a position of the prompt is one of the encoder's layers. Its decoder's
+   * positions begin with the prompt's last token, from which the answer's first is predicted, as in any other model.
    */
   readonly promptLengths?: readonly number[]
 }
@@ -150,7 +152,10 @@ export interface Generation {
 export interface ModelConfig {
   /** Name of the architecture file: `llama`. */
   readonly architecture: string
+  /** All layers; an encoder-decoder's encoder has the first of them. */
   readonly layers: number
+  /** Layers of the encoder; 0 in a decoder-only model. */
+  readonly encoderLayers: number
   readonly width: number
   readonly mlpWidth: number
   readonly heads: number

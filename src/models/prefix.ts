@@ -4,10 +4,10 @@
  */
 import type { Node } from '../graph/graph.ts'
 import { type KeysValues, pastName, plainAttention } from './attention.ts'
-import { openWindow, type Prefix } from './capture.ts'
 import type { Edits } from './edits.ts'
 import type { Engine } from './run.ts'
 import { openScope, patchAt, patchFeeds, patchKey, runLayers, weightFeeds, weightInputs } from './scope.ts'
+import { openWindow, type Prefix } from './window.ts'
 
 /** Where rows share fewer tokens than this, a pass of its own for them saves nothing. */
 const LEAST_TOKENS = 64
@@ -19,15 +19,16 @@ export async function computePrefix(
   prompts: readonly Int32Array[],
 ): Promise<Prefix | null> {
   const [first, second] = prompts
-  if (first === undefined || second === undefined) return null
+  // An encoder's tokens depend on all others, before and after.
+  if (first === undefined || second === undefined || engine.network.config.encoderLayers > 0) return null
   const length = sharedLength(prompts)
   if (length < LEAST_TOKENS) return null
   // No prompt ends in it: codebooks have no say.
-  const patch = patchAt(edits.patch, [])
+  const patch = patchAt(edits.patch, () => [])
   const key = `prefix ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
   const session = await engine.sessions.get(key, () => buildGraph(engine, { ...edits, patch }))
-  const window = openWindow(engine.network.config, { tokens: { rows: [first.subarray(0, length)] } })
-  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, []) }
+  const window = openWindow(engine.network, { tokens: { rows: [first.subarray(0, length)] } })
+  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, () => []) }
   return { length, feeds: await session.run(feeds, { sizes: window.sizes }) }
 }
 
@@ -46,8 +47,8 @@ function buildGraph({ network, weights }: Engine, { patch, dense }: Edits): Reco
     outputs[pastName('keys', layer)] = keys
     outputs[pastName('values', layer)] = values
   }
-  const attention = plainAttention(network.config, undefined, keep)
-  const scope = openScope({ weights, patch, fed: weightInputs(dense), attention })
+  const attention = plainAttention(network, { keep })
+  const scope = openScope({ network, weights, patch, fed: weightInputs(dense), attention })
   runLayers(network, scope)
   return outputs
 }

@@ -10,16 +10,28 @@ import { argmax } from '../graph/ops/reduce.ts'
 import { addRows, gatherRows, replaceRows } from '../graph/ops/rows.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Configuration, Network } from './architecture.ts'
+import type { LayerCut, Network, Scope } from './architecture.ts'
 import { type KeysValues, type Past, pastInputs, plainAttention } from './attention.ts'
-import { makeCapture, openWindow, type Prefix, type Window } from './capture.ts'
+import { makeCapture } from './capture.ts'
 import type { Edits } from './edits.ts'
 import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
-import type { LayerSite, Read, RunRequest, RunResult, Site, Write } from './model.ts'
-import { indices, openScope, patchAt, patchFeeds, patchKey, TOKENS, weightFeeds, weightInputs } from './scope.ts'
+import type { LayerSite, ModelConfig, Read, RunRequest, RunResult, Site, Write } from './model.ts'
+import {
+  INPUT_TOKENS,
+  indices,
+  openScope,
+  patchAt,
+  patchFeeds,
+  patchKey,
+  runLayers,
+  TOKENS,
+  weightFeeds,
+  weightInputs,
+} from './scope.ts'
 import type { Sessions } from './sessions.ts'
 import type { StoredWeight } from './weights.ts'
+import { layerOf, openWindow, type Prefix, type Window } from './window.ts'
 
 /** What a question is put to. */
 export interface Engine {
@@ -37,7 +49,7 @@ export async function runRequest(
 ): Promise<RunResult> {
   checkSites(engine.network.config, request)
   const replaced = { ...edits.dense, ...request.weights }
-  const window = openWindow(engine.network.config, request, prefix)
+  const window = openWindow(engine.network, request, prefix)
   const patch = patchAt(edits.patch, window.promptEnds)
   const key = requestKey(request, window, patchKey(patch, new Set(Object.keys(replaced))))
   const session = await engine.sessions.get(key, () => buildGraph(engine, patch, replaced, request, window.past))
@@ -51,12 +63,15 @@ export async function runRequest(
   }
   request.write?.forEach((write, i) => {
     feeds[`write ${i}`] = spreadRows(write)
-    feeds[`write-rows ${i}`] = indices(write.at.map(window.indexOf))
+    feeds[`write-rows ${i}`] = indices(write.at.map((position) => window.indexOf(position, write.site)))
   })
-  request.read?.forEach((read, i) => {
-    if (read.site !== 'logits') feeds[`read-rows ${i}`] = indices(window.positionsOf(read.at).map(window.indexOf))
+  request.read?.forEach(({ site, at }, i) => {
+    if (site === 'logits') return
+    const places = window.positionsOf(at, site).map((position) => window.indexOf(position, site))
+    feeds[`read-rows ${i}`] = indices(places)
   })
-  return collect(engine.network.config, request, head, await session.run(feeds, { sizes: window.sizes }))
+  const outputs = await session.run(feeds, { sizes: window.sizes })
+  return collect(engine.network, { request, window, head, outputs })
 }
 
 function buildGraph(
@@ -76,28 +91,26 @@ function buildGraph(
     outputs[`keys ${layer}`] = made.keys
     outputs[`values ${layer}`] = made.values
   }
+  const attention = plainAttention(network, {
+    keep,
+    ...(past === null ? {} : { past: (layer) => pastInputs(config, layer, past) }),
+  })
   const scope = openScope({
+    network,
     weights,
     patch,
     fed,
-    attention: plainAttention(config, past === null ? undefined : (layer) => pastInputs(config, layer, past), keep),
+    attention,
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
-
-  let x: Node
-  let next = 0
-  if (request.resume === undefined) x = network.embed(scope, input('ids', [TOKENS], 'int64'))
-  else {
-    const { layer } = request.resume
-    const residual = input('residual', [TOKENS, config.width])
-    const inner = scope.site('mlp-inner', layer, input('inner', [TOKENS, config.mlpWidth]))
-    x = network.fromDownProjection(scope, layer, { residual, inner })
-    next = layer + 1
-  }
-  for (let layer = next; layer < config.layers; layer++) {
-    const cut = network.toDownProjection(scope, layer, x)
-    if (layer === captured) Object.assign(outputs, cut)
-    x = network.fromDownProjection(scope, layer, cut)
+  const x = runLayers(network, scope, {
+    ...(request.resume ? { from: resumeAt(network, scope, request.resume.layer) } : {}),
+    atCut: (layer, cut) => {
+      if (layer === captured) Object.assign(outputs, cut)
+    },
+  })
+  if (captured !== undefined && captured >= config.encoderLayers && config.encoderLayers > 0) {
+    outputs.encoded = scope.encoded()
   }
 
   const loss = buildHead((rows) => network.head(scope, rows), x, request, config.vocabulary, outputs)
@@ -114,6 +127,12 @@ function buildGraph(
     outputs[`gradient ${names[i]}`] = node
   })
   return outputs
+}
+
+function resumeAt({ config }: Network, scope: Scope, layer: number): { layer: number; cut: LayerCut } {
+  const tokens = layer < config.encoderLayers ? INPUT_TOKENS : TOKENS
+  const residual = input('residual', [tokens, config.width])
+  return { layer, cut: { residual, inner: scope.site('mlp-inner', layer, input('inner', [tokens, config.mlpWidth])) } }
 }
 
 /** What happens at a site: writes first, in order, then reads. Returns what goes on. */
@@ -176,12 +195,14 @@ function gatherGradient({ value, at }: Write, rows: Tensor): Tensor {
   return tensor(data, value.shape)
 }
 
-function collect(
-  config: Configuration,
-  request: RunRequest,
-  head: HeadRows,
-  outputs: Readonly<Record<string, AnyTensor>>,
-): RunResult {
+interface Answer {
+  readonly request: RunRequest
+  readonly window: Window
+  readonly head: HeadRows
+  readonly outputs: Readonly<Record<string, AnyTensor>>
+}
+
+function collect(network: Network, { request, window, head, outputs }: Answer): RunResult {
   const reads = (request.read ?? []).map((read, i) => readResult(read, outputs[`read ${i}`], head.picks.get(i)))
   const lossTerms = (request.loss ?? []).map((_, i) => Number(outputs[`term ${i}`]?.data[0]))
   const loss = lossTerms.reduce((total, term) => total + term, 0)
@@ -196,7 +217,7 @@ function collect(
     checkFinite(read, `${request.read?.[i]?.site}`)
   })
   if (!Number.isFinite(loss)) throw new WhicheditError('E_NOT_FINITE', { where: 'the loss', found: String(loss) })
-  const capture = makeCapture(config, request, outputs)
+  const capture = makeCapture(network, request, window, outputs)
   return { reads, lossTerms, gradients, ...(request.loss ? { loss } : {}), ...(capture ? { capture } : {}) }
 }
 
@@ -219,12 +240,12 @@ function checkFinite({ data }: Tensor, where: string): void {
   if (!Number.isFinite(total)) throw new WhicheditError('E_NOT_FINITE', { where, found: String(total) })
 }
 
-function checkSites(config: Configuration, request: RunRequest): void {
+function checkSites(config: ModelConfig, request: RunRequest): void {
   const first = request.resume?.layer ?? 0
   const asked = [...(request.read ?? []), ...(request.write ?? [])].map(({ site }) => site)
   for (const site of asked) {
     if (site === 'logits') continue
-    const layer = Number(site.slice(site.indexOf('.') + 1))
+    const layer = layerOf(site)
     const kind = site.slice(0, site.indexOf('.')) as LayerSite
     const early = request.resume !== undefined && layer === first && EARLY.includes(kind)
     if (!Number.isInteger(layer) || layer < first || layer >= config.layers || early) {

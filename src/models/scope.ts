@@ -3,7 +3,7 @@
  * is fed has names made here (`weight …`, `left …`, `keys 5`), and the feeds of a patch are made here too.
  */
 import { WhicheditError } from '../errors.ts'
-import { input, type Node, weight as storedWeight, times } from '../graph/graph.ts'
+import { type Dim, input, type Node, weight as storedWeight, times } from '../graph/graph.ts'
 import { add, multiply, subtract } from '../graph/ops/elementwise.ts'
 import { matmul } from '../graph/ops/matmul.ts'
 import { argmax, sum } from '../graph/ops/reduce.ts'
@@ -11,7 +11,7 @@ import { gatherRows, replaceRows } from '../graph/ops/rows.ts'
 import { lessOrEqual, where } from '../graph/ops/select.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { Network, Scope } from './architecture.ts'
+import type { LayerCut, Network, Scope } from './architecture.ts'
 import type { Attention } from './attention.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite } from './model.ts'
@@ -20,6 +20,7 @@ import type { StoredWeight } from './weights.ts'
 
 /** What decides a graph besides the architecture. */
 export interface ScopePlan {
+  readonly network: Network
   readonly weights: ReadonlyMap<string, StoredWeight>
   readonly patch: MergedPatch
   /** Weights that are fed [in, out] instead of read from the files: by a request, or because of a dense delta. */
@@ -29,10 +30,18 @@ export interface ScopePlan {
   readonly atSite?: (kind: LayerSite, layer: number, value: Node) => Node
 }
 
+/** A scope whose encoder can end. */
+export interface OpenScope extends Scope {
+  /** Hands the encoder's result to the decoder's layers. */
+  endEncoder(encoded: Node): void
+}
+
 /** Makes the scope of one graph. */
-export function openScope(plan: ScopePlan): Scope {
+export function openScope(plan: ScopePlan): OpenScope {
   const stored = new Map<string, Node>()
   const inner = new Map<number, Node>()
+  const positions = input('positions', [TOKENS], 'int64')
+  let encoded: Node = input('encoded', [INPUT_TOKENS, plan.network.config.width])
 
   const weight = (name: string): Node => {
     const known = stored.get(name)
@@ -44,19 +53,27 @@ export function openScope(plan: ScopePlan): Scope {
     return node
   }
 
+  const product = (x: Node, name: string, out: number): Node => {
+    const replacement = plan.fed.get(name)
+    if (replacement !== undefined) return matmul(x, replacement)
+    const y = matmul(x, weight(name), plan.network.stored === 'out-in' ? 'b' : '')
+    if (!plan.patch.lowRank.has(name)) return y
+    const rank = `rank(${name})`
+    const into = x.shape[1] ?? 0
+    return add(y, matmul(matmul(x, input(`left ${name}`, [into, rank])), input(`right ${name}`, [rank, out])))
+  }
+
   return {
     weight,
     attention: plan.attention,
-    linear(x, name) {
-      const file = plan.weights.get(name)
-      if (file === undefined) throw new WhicheditError('E_WEIGHT', { name })
-      const [out = 0, into = 0] = file.shape
-      const replacement = plan.fed.get(name)
-      if (replacement !== undefined) return matmul(x, replacement)
-      const y = matmul(x, weight(name), 'b')
-      if (!plan.patch.lowRank.has(name)) return y
-      const rank = `rank(${name})`
-      return add(y, matmul(matmul(x, input(`left ${name}`, [into, rank])), input(`right ${name}`, [rank, out])))
+    linear(x, name, out, bias = false) {
+      const y = product(x, `${name}.weight`, out)
+      return bias ? add(y, weight(`${name}.bias`)) : y
+    },
+    positions: () => positions,
+    encoded: () => encoded,
+    endEncoder(made) {
+      encoded = made
     },
     site(kind, layer, value) {
       if (kind === 'mlp-inner') inner.set(layer, value)
@@ -88,17 +105,49 @@ function consult(layer: number, book: CodebookPart, keysIn: Node, output: Node):
   return replaceRows(output, rows, where(within, stored, gatherRows(output, rows)))
 }
 
-/** All layers of a network over the tokens fed as `ids`: the residual stream after the last [N, D]. */
-export function runLayers(network: Network, scope: Scope): Node {
-  let x = network.embed(scope, input('ids', [TOKENS], 'int64'))
-  for (let layer = 0; layer < network.config.layers; layer++) {
-    x = network.fromDownProjection(scope, layer, network.toDownProjection(scope, layer, x))
-  }
-  return x
+/** Which of a network's layers are run, and who is told. */
+export interface LayerRun {
+  /** An encoder-decoder's encoder alone, or its decoder alone, which is then fed `encoded`. Default: the whole. */
+  readonly part?: 'encoder' | 'decoder'
+  /** Go on from this layer's down-projection instead of from the tokens. */
+  readonly from?: { readonly layer: number; readonly cut: LayerCut }
+  /** Told the cut of each layer. */
+  readonly atCut?: (layer: number, cut: LayerCut) => void
 }
 
-/** What a patch's graph is fed. `promptEnds`: flattened positions of the prompts' last tokens that are in the batch. */
-export function patchFeeds(patch: MergedPatch, promptEnds: readonly number[]): Record<string, AnyTensor> {
+/**
+ * Layers of a network over the tokens fed as `ids` (an encoder's as `input-ids`): the residual stream after the last [N, D],
+ * or what the encoder made.
+ */
+export function runLayers(network: Network, scope: OpenScope, { part, from, atCut }: LayerRun = {}): Node {
+  const { layers, encoderLayers } = network.config
+  let next = from ? from.layer + 1 : part === 'decoder' ? encoderLayers : 0
+  let x = from && network.fromDownProjection(scope, from.layer, from.cut)
+  const walk = (start: Node, end: number): Node => {
+    let stream = start
+    for (; next < end; next++) {
+      const cut = network.toDownProjection(scope, next, stream)
+      atCut?.(next, cut)
+      stream = network.fromDownProjection(scope, next, cut)
+    }
+    return stream
+  }
+  const ids = (name: string, size: Dim) => network.embed(scope, input(name, [size], 'int64'))
+  if ((from?.layer ?? next) < encoderLayers) {
+    const end = walk(x ?? ids('input-ids', INPUT_TOKENS), encoderLayers)
+    const encoded = network.endEncoder?.(scope, end) ?? end
+    if (part === 'encoder') return encoded
+    scope.endEncoder(encoded)
+    x = undefined
+  }
+  return walk(x ?? ids('ids', TOKENS), layers)
+}
+
+/** Flattened positions of the prompts' last tokens that are in the batch, by layer. */
+export type PromptEnds = (layer: number) => readonly number[]
+
+/** What a patch's graph is fed. */
+export function patchFeeds(patch: MergedPatch, promptEnds: PromptEnds): Record<string, AnyTensor> {
   const feeds: Record<string, AnyTensor> = {}
   for (const [name, { left, right }] of patch.lowRank) {
     feeds[`left ${name}`] = left
@@ -106,7 +155,7 @@ export function patchFeeds(patch: MergedPatch, promptEnds: readonly number[]): R
   }
   for (const [layer, { keys, values, radii }] of patch.codebooks) {
     const entries = radii.data.length
-    feeds[`query ${layer}`] = indices(promptEnds)
+    feeds[`query ${layer}`] = indices(promptEnds(layer))
     feeds[`keys ${layer}`] = keys
     feeds[`values ${layer}`] = values
     feeds[`radii ${layer}`] = tensor(radii.data, [entries, 1])
@@ -125,9 +174,10 @@ export function weightFeeds(replaced: Readonly<Record<string, Tensor>>): Record<
   return Object.fromEntries(Object.entries(replaced).map(([name, value]) => [`weight ${name}`, value]))
 }
 
-/** The patch as far as it matters to a run: where no prompt ends, codebooks are not consulted. */
-export function patchAt(patch: MergedPatch, promptEnds: readonly number[]): MergedPatch {
-  return promptEnds.length > 0 ? patch : { ...patch, codebooks: new Map() }
+/** The patch as far as it matters to a run: in layers where no prompt ends, codebooks are not consulted. */
+export function patchAt(patch: MergedPatch, promptEnds: PromptEnds): MergedPatch {
+  const codebooks = new Map([...patch.codebooks].filter(([layer]) => promptEnds(layer).length > 0))
+  return { ...patch, codebooks }
 }
 
 /** Whole numbers as an index tensor [R]. */
@@ -141,8 +191,10 @@ export function patchKey(patch: MergedPatch, fed: ReadonlySet<string>): string {
   return JSON.stringify([lowRank, [...fed].sort(), [...patch.codebooks.keys()].sort()])
 }
 
-/** The name of the flattened tokens' dimension, N = B·T. */
+/** The flattened tokens' dimension, N = B·T. */
 export const TOKENS = times('B', 'T')
+/** The same of an encoder's input. */
+export const INPUT_TOKENS = times('B', 'I')
 
 function halfSquaredNorms(keys: Tensor): Float32Array {
   const [entries = 0, width = 0] = keys.shape

@@ -1,8 +1,8 @@
 /** Teacher forcing: what the model gives the tokens of a target, each after the true ones before it. */
-import type { Prefix } from './capture.ts'
 import type { Edits } from './edits.ts'
 import type { RunRequest, TargetScore } from './model.ts'
 import { type Engine, runRequest } from './run.ts'
+import type { Prefix } from './window.ts'
 
 /** A prompt and the target after it, as token ids. */
 export interface ScoreRow {

@@ -11,6 +11,7 @@ function config(layers: number, width = 576): ModelConfig {
   return {
     architecture: 'llama',
     layers,
+    encoderLayers: 0,
     width,
     mlpWidth: 4 * width,
     heads: 9,

@@ -4,6 +4,7 @@ import { estimateFootprint } from '../../src/models/footprint.ts'
 const CONFIG = {
   architecture: 'llama',
   layers: 3,
+  encoderLayers: 0,
   width: 10,
   mlpWidth: 20,
   heads: 2,

@@ -42,6 +42,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
     config: {
       architecture: 'stub',
       layers: 1,
+      encoderLayers: 0,
       width: 1,
       mlpWidth: 1,
       heads: 1,

@@ -21,8 +21,42 @@ export function testContext(overrides: Partial<Context> = {}): Context {
   }
 }
 
-/** The models of test/golden: tied head and 4 layers; shards and 2 layers; Qwen2's biases. */
-export type TinyModel = 'tiny-llama' | 'tiny-llama-untied' | 'tiny-qwen2'
+/** The models of test/golden; tools/golden/tiny_llama.py and tiny_models.py say what is particular about each. */
+export const TINY_MODELS = [
+  'tiny-llama',
+  'tiny-llama-untied',
+  'tiny-qwen2',
+  'tiny-gpt2',
+  'tiny-gpt2-scaled',
+  'tiny-gptj',
+  'tiny-gptj-whole',
+  'tiny-gpt-neox',
+  'tiny-gpt-neox-serial',
+  'tiny-opt',
+  'tiny-opt-post-norm',
+  'tiny-llama3',
+  'tiny-llama-yarn',
+  'tiny-llama-linear',
+  'tiny-llama-dynamic',
+  'tiny-mistral',
+  'tiny-mistral-whole',
+  'tiny-qwen2-window',
+  'tiny-qwen3',
+  'tiny-qwen3-biased',
+  'tiny-phi3',
+  'tiny-phi3-long',
+  'tiny-gemma',
+  'tiny-gemma-wide',
+  'tiny-gemma2',
+  'tiny-gemma2-plain',
+  'tiny-gemma3',
+  'tiny-gemma3-scaled',
+  'tiny-t5',
+  'tiny-t5-gated',
+] as const
+
+/** A model of test/golden. */
+export type TinyModel = (typeof TINY_MODELS)[number]
 
 /** Opens a model of test/golden. Close it. */
 export function openTinyModel(name: TinyModel = 'tiny-llama'): Promise<OpenModel> {

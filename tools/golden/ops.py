@@ -86,6 +86,15 @@ def elementwise():
     row("sigmoid", torch.sigmoid, [normal(2, 3) * 3])
     row("silu", F.silu, [normal(3, 4) * 3], dims=[["N", 4]], symbols={"N": 3})
     row("silu", F.silu, [torch.tensor([-30.0, -1.5, 0.0, 1.5, 30.0])], "far from zero")
+    row("tanh", torch.tanh, [normal(2, 3) * 2], dims=[["B", 3]], symbols={"B": 2})
+    row("relu", F.relu, [normal(3, 4)], dims=[["N", 4]], symbols={"N": 3})
+    row("sign", torch.sign, [torch.tensor([-2.5, 0.0, 0.5])], differentiable=False)
+    # The runtime has no 64-bit form of these two.
+    row("erf", torch.erf, [normal(3, 4)], attributes={"single": True}, dims=[["N", 4]], symbols={"N": 3})
+    row("gelu", F.gelu, [normal(3, 4) * 2], attributes={"single": True}, dims=[["N", 4]], symbols={"N": 3})
+    row("gelu", F.gelu, [torch.tensor([-30.0, -1.5, 0.0, 1.5, 30.0])], "far from zero", {"single": True})
+    row("gelu-tanh", lambda x: F.gelu(x, approximate="tanh"), [normal(3, 4) * 2], dims=[["N", 4]], symbols={"N": 3})
+    row("gelu-tanh", lambda x: F.gelu(x, approximate="tanh"), [torch.tensor([-30.0, -1.5, 0.0, 1.5, 30.0])], "far from zero")
 
 
 def products():
@@ -124,61 +133,95 @@ def normalisations():
         {"epsilon": epsilon}, [["N", 6], [6]], {"N": 3})
     row("rms-norm", lambda x, w: F.rms_norm(x, (x.shape[-1],), w, 0.01), [normal(2, 2, 4) * 0.1, positive(4)],
         "small numbers, where ε counts", {"epsilon": 0.01}, [["B", "T", 4], [4]], {"B": 2, "T": 2})
+    row("layer-norm", lambda x, w, b: F.layer_norm(x, (x.shape[-1],), w, b, epsilon),
+        [normal(3, 6) + 2, positive(6), normal(6)], "matrix", {"epsilon": epsilon}, [["N", 6], [6], [6]], {"N": 3})
+    row("layer-norm", lambda x, w, b: F.layer_norm(x, (x.shape[-1],), w, b, 0.01),
+        [normal(2, 2, 4) * 0.1, positive(4), normal(4)], "small numbers, where ε counts", {"epsilon": 0.01},
+        [["B", "T", 4], [4], [4]], {"B": 2, "T": 2})
 
 
-def half_split_rotation(x, cos, sin):
-    a, b = x.chunk(2, -1)
-    return x * cos + torch.cat([-b, a], -1) * sin
+def swap(x, pairs):
+    """The two columns of each pair exchanged: j and j + w/2 (halves), or 2j and 2j + 1 (neighbours)."""
+    if pairs == "halves":
+        return torch.cat(x.chunk(2, -1)[::-1], -1)
+    return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+
+
+def spread(angles, pairs):
+    """Angles [T, w/2] for each column [1, T, 1, w]: cosines, and sines with −1 at the first column of a pair."""
+    both = [part.double() for part in (angles.cos(), angles.sin())]
+    join = (lambda a, b: torch.cat([a, b], -1)) if pairs == "halves" else (lambda a, b: torch.stack([a, b], -1).flatten(-2))
+    cos, sin = join(both[0], both[0]), join(-both[1], both[1])
+    return single(cos)[None, :, None, :], single(sin)[None, :, None, :]
+
+
+def rotate(x, cos, sin, pairs):
+    width = cos.shape[-1]
+    first = x[..., :width]
+    return torch.cat([first * cos + swap(first, pairs) * sin, x[..., width:]], -1)
 
 
 def angles(positions, width, theta=100.0):
-    inverse = theta ** (-torch.arange(0, width, 2).double() / width)
-    return torch.cat([positions[:, None] * inverse, positions[:, None] * inverse], -1)
+    return positions.double()[:, None] * theta ** (-torch.arange(0, width, 2).double() / width)
 
 
 def attention():
-    angle = angles(torch.arange(3).double() + 2, 4)[None, :, None, :]  # [1, T, 1, E]
-    cos, sin = single(angle.cos()), single(angle.sin())
-    # cos and sin are constants of the model: no gradient is asked for them.
-    x = single(normal(2, 3, 2, 4)).requires_grad_(True)
-    y = half_split_rotation(x, cos, sin)
-    upstream = single(normal(*y.shape))
-    y.backward(upstream)
-    ROWS.append({
-        "op": "rotary", "title": "half-split", "attributes": {}, "inputs": [stored(x), stored(cos), stored(sin)],
-        "outputs": [stored(y)], "upstream": flat(upstream), "gradients": [flat(x.grad), None, None],
-        "dims": [["B", "T", 2, 4], [1, "T", 1, 4], [1, "T", 1, 4]], "symbols": {"B": 2, "T": 3},
-    })
-    for past in (0, 2):
-        fused_attention(past)
+    for pairs, width in (("halves", 4), ("neighbours", 4), ("halves", 2), ("neighbours", 2)):
+        cos, sin = spread(angles(torch.arange(3) + 2, width), pairs)
+        # cos and sin are constants of the model: no gradient is asked for them.
+        x = single(normal(2, 3, 2, 4)).requires_grad_(True)
+        y = rotate(x, cos, sin, pairs)
+        upstream = single(normal(*y.shape))
+        y.backward(upstream)
+        ROWS.append({
+            "op": "rotary", "title": f"{pairs}, {width} of 4 columns", "attributes": {"pairs": pairs},
+            "inputs": [stored(x), stored(cos), stored(sin)],
+            "outputs": [stored(y)], "upstream": flat(upstream), "gradients": [flat(x.grad), None, None],
+            "dims": [["B", "T", 2, 4], [1, "T", 1, width], [1, "T", 1, width]], "symbols": {"B": 2, "T": 3},
+        })
+    fused_attention("two at once", past=0)
+    fused_attention("after 2 positions", past=2)
+    fused_attention("without rotary embedding", past=2, turned=0)
+    fused_attention("neighbours", past=2, pairs="neighbours")
+    fused_attention("half of the columns", past=2, width=32, turned=16)
+    fused_attention("scale and soft cap", past=2, scale=0.125, softcap=1.5)
+    fused_attention("window of 3", past=6, window=3)
+    fused_attention("window of 3, many at once", past=0, new=6, window=3)
 
 
-def fused_attention(past):
-    """Two rows, two query heads on one key/value head of width 16; two positions at once, or one after `past` earlier ones."""
-    batch, new, heads, shared, width = 2, (1 if past else 2), 2, 1, 16
+def fused_attention(title, past, new=None, width=16, turned=None, pairs="halves", scale=None, softcap=0.0, window=0):
+    """Two rows, two query heads on one key/value head; two positions at once, or one after `past` earlier ones."""
+    batch, heads, shared = 2, 2, 1
+    new = new or (1 if past else 2)
+    turned = width if turned is None else turned
+    scale = scale or width**-0.5
     rows = past + new
-    q, k, v = normal(batch, new, heads * width), normal(batch, new, shared * width), normal(batch, new, shared * width)
-    keys, values = normal(batch, shared, past, width), normal(batch, shared, past, width)
-    inverse = 100.0 ** (-torch.arange(0, width, 2).double() / width)
-    table = torch.arange(8).double()[:, None] * inverse
-    inputs = [single(x) for x in (q, k, v, keys, values)]
-    cos, sin = single(table.cos()), single(table.sin())
-    q, k, v, keys, values = inputs
-    turn = [torch.cat([part[past:rows], part[past:rows]], -1)[None, :, None, :] for part in (cos, sin)]
-    q = half_split_rotation(q.view(batch, new, heads, width), *turn).transpose(1, 2)
-    k = half_split_rotation(k.view(batch, new, shared, width), *turn).transpose(1, 2)
+    shapes = [(batch, new, heads * width), *[(batch, new, shared * width)] * 2, *[(batch, shared, past, width)] * 2]
+    q, k, v, keys, values = inputs = [single(normal(*shape)) for shape in shapes]
+    table = angles(torch.arange(8), turned) if turned else None
+    tables = [single(table.cos()), single(table.sin())] if turned else []
+
+    def turn(x):
+        return rotate(x, *spread(table[past:rows], pairs), pairs) if turned else x
+
+    q = turn(q.view(batch, new, heads, width)).transpose(1, 2)
+    k = turn(k.view(batch, new, shared, width)).transpose(1, 2)
     v = v.view(batch, new, shared, width).transpose(1, 2)
     keys, values = torch.cat([keys, k], 2), torch.cat([values, v], 2)
-    weights = q @ keys.transpose(-1, -2) / width**0.5
-    later = torch.arange(rows)[None, :] > torch.arange(past, rows)[:, None]
-    weights = weights.masked_fill(later, -torch.inf).softmax(-1)
+    scores = q @ keys.transpose(-1, -2) * scale
+    if softcap:
+        scores = softcap * (scores / softcap).tanh()
+    distance = torch.arange(past, rows)[:, None] - torch.arange(rows)[None, :]
+    hidden = distance < 0 if not window else (distance < 0) | (distance >= window)
+    weights = scores.masked_fill(hidden, -torch.inf).softmax(-1)
     output = (weights @ values).transpose(1, 2).reshape(batch, new, heads * width)
     ends = torch.full((batch,), rows - 1, dtype=torch.int32)
     total = torch.tensor(rows, dtype=torch.int32)
+    settings = {"heads": heads, "kvHeads": shared, "scale": scale, "softcap": softcap, "window": window,
+                "pairs": pairs if turned else "none"}
     ROWS.append({
-        "op": "grouped-attention", "title": f"after {past} positions",
-        "attributes": {"heads": heads, "kvHeads": shared, "headWidth": width},
-        "inputs": [stored(x) for x in (*inputs, ends, total, cos, sin)],
+        "op": "grouped-attention", "title": title, "attributes": settings,
+        "inputs": [stored(x) for x in (*inputs, ends, total, *tables)],
         "outputs": [stored(x) for x in (output, keys, values)],
         "symbols": {"S": rows},
     })
@@ -210,6 +253,10 @@ def moves():
         {"axis": 2, "size": 2})
     row("part", lambda x, like: x[:, :2], [normal(2, 5), normal(2, 2)], "start", {"axis": 1, "end": "start"}, differentiable=False)
     row("part", lambda x, like: x[:, 2:], [normal(2, 5), normal(2, 3)], "end", {"axis": 1, "end": "end"}, differentiable=False)
+    row("slice", lambda x: x[:, 1:3], [normal(2, 5)], "columns", {"axis": 1, "from": 1, "to": 3}, [["B", 5]], {"B": 2})
+    row("slice", lambda x: x[:, :, 0:1], [normal(2, 2, 3, 2)], "a middle axis", {"axis": 2, "from": 0, "to": 1},
+        [["B", 2, 3, 2]], {"B": 2})
+    row("pad", lambda x: F.pad(x, (1, 2)), [normal(2, 2)], "columns", {"axis": 1, "before": 1, "after": 2}, [["B", 2]], {"B": 2})
 
 
 def picking():

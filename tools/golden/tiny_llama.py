@@ -412,7 +412,7 @@ def golden_of(name, model, tokenizer, config):
     assert len({len(row) for row in rows}) >= 5 and min(map(len, rows)) == 1
     write(name, "tiny_llama.py", SEED, {
         "rows": read_rows(model, sites, rows),
-        "gradientRows": [rows[index] for index in (0, 1, 4, 3)],
+        "gradientRows": [{"ids": rows[index]} for index in (0, 1, 4, 3)],
         "gradients": golden_gradients(model, sites, [rows[index] for index in (0, 1, 4, 3)], config),
         "generations": [greedy(model, tokenizer, prompt, 12) for prompt in PROMPTS],
         "tokenizer": [tokenized(without_special_tokens(tokenizer), text) for text in STRINGS],

@@ -48,6 +48,31 @@ export const RMS_NORM: Op<{ epsilon: number }> = {
   },
 }
 
+/**
+ * `y = w · h + b`, `h = (x − mean x) / r`, `r = √(var x + ε)` (Ba et al. 2016). With `a = w·dy`:
+ * `dx = (a − mean a − h · mean(a·h)) / r`.
+ */
+export const LAYER_NORM: Op<{ epsilon: number }> = {
+  name: 'layer-norm',
+  shape: ([x, w, b]) => {
+    const fits = [w, b].every((v) => v?.shape.length === 1 && v.shape[0] === x?.shape.at(-1))
+    checkShape(fits, 'layer-norm', `expected a weight and a bias a column, found ${formatShape(w?.shape ?? [])}`)
+    return x?.shape ?? []
+  },
+  emit: (emitter, inputs, node) =>
+    emitter.node('LayerNormalization', inputs, { axis: -1, epsilon: { float: node.attributes.epsilon } }),
+  gradient: (node, upstream) => {
+    const [x, w, b] = node.inputs
+    if (x === undefined || w === undefined || b === undefined) return []
+    const centred = subtract(x, meanLast(x))
+    const r = sqrt(add(meanLast(multiply(centred, centred)), scalarLike(x, node.attributes.epsilon)))
+    const h = divide(centred, r)
+    const a = multiply(upstream, w)
+    const dx = divide(subtract(subtract(a, meanLast(a)), multiply(h, meanLast(multiply(a, h)))), r)
+    return [dx, sumTo(multiply(upstream, h), w.shape), sumTo(upstream, b.shape)]
+  },
+}
+
 /** Softmax along the last axis. */
 export function softmax(x: Node): Node {
   return makeNode(SOFTMAX, [x], {})
@@ -61,4 +86,9 @@ export function logSoftmax(x: Node): Node {
 /** Root-mean-square normalisation with a weight per column. */
 export function rmsNorm(x: Node, w: Node, epsilon: number): Node {
   return makeNode(RMS_NORM, [x, w], { epsilon })
+}
+
+/** Layer normalisation with a weight and a bias per column. */
+export function layerNorm(x: Node, w: Node, b: Node, epsilon: number): Node {
+  return makeNode(LAYER_NORM, [x, w, b], { epsilon })
 }

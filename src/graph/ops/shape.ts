@@ -64,6 +64,60 @@ export const PART: Op<{ axis: number; end: string }> = {
   noGradient: 'made by a gradient only',
 }
 
+/** The places `from` to `to` (exclusive) along an axis. */
+export const SLICE: Op<{ axis: number; from: number; to: number }> = {
+  name: 'slice',
+  shape: ([x], { axis, from, to }) => {
+    const size = x?.shape[axis]
+    const fits = typeof size === 'number' && from >= 0 && from < to && to <= size
+    checkShape(
+      fits,
+      'slice',
+      `expected places within axis ${axis} of ${formatShape(x?.shape ?? [])}, found ${from} to ${to}`,
+    )
+    return (x?.shape ?? []).map((dim, i) => (i === axis ? to - from : dim))
+  },
+  emit: (emitter, [x], node) => {
+    const { axis, from, to } = node.attributes
+    return emitter.node('Slice', [x ?? '', emitter.int64([from]), emitter.int64([to]), emitter.int64([axis])])
+  },
+  gradient: (node, upstream) => {
+    const { axis, from, to } = node.attributes
+    const size = Number(node.inputs[0]?.shape[axis])
+    return [makeNode(PAD, [upstream], { axis, before: from, after: size - to })]
+  },
+}
+
+/** Zeros put before and after a value along an axis. */
+export const PAD: Op<{ axis: number; before: number; after: number }> = {
+  name: 'pad',
+  shape: ([x], { axis, before, after }) =>
+    (x?.shape ?? []).map((dim, i) => (i === axis ? Number(dim) + before + after : dim)),
+  emit: (emitter, [x], node) => {
+    const { axis, before, after } = node.attributes
+    return emitter.node('Pad', [x ?? '', emitter.int64([before, after]), '', emitter.int64([axis])])
+  },
+  gradient: (node, upstream) => {
+    const { axis, before } = node.attributes
+    return [slice(upstream, axis, before, before + Number(node.inputs[0]?.shape[axis]))]
+  },
+}
+
+/** The places `from` to `to` (exclusive) along an axis. */
+export function slice(x: Node, axis: number, from: number, to: number): Node {
+  return makeNode(SLICE, [x], { axis, from, to })
+}
+
+/** Parts of the given sizes along the last axis, one after the other. */
+export function splitLast(x: Node, sizes: readonly number[]): Node[] {
+  const axis = x.shape.length - 1
+  let from = 0
+  return sizes.map((size) => {
+    from += size
+    return slice(x, axis, from - size, from)
+  })
+}
+
 /** The same values in another shape. */
 export function reshape(x: Node, shape: Shape): Node {
   return makeNode(RESHAPE, [x], { shape })

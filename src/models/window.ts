@@ -1,0 +1,250 @@
+/**
+ * Which positions a run computes, and what its graph is fed for them. A fresh run computes all positions; a resumed one only
+ * those from a chosen position on, with the keys and values of earlier positions as they were. Positions of a run stand
+ * flattened, row by row, each row padded at its end to the longest.
+ */
+import { WhicheditError } from '../errors.ts'
+import type { AnyTensor } from '../graph/session.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Network } from './architecture.ts'
+import { maskName, type Past } from './attention.ts'
+import type { ModelConfig, Position, Read, RunRequest, Site, TokenBatch } from './model.ts'
+import {
+  angleFeeds,
+  bucketFeed,
+  causalMask,
+  inputMask,
+  type MaskPlaces,
+  tokenPositions,
+  windowMask,
+  windowsOf,
+} from './positions.ts'
+
+/** What a capture keeps: the feeds of the graph that goes on from it. */
+export interface CapturedState {
+  readonly feeds: Readonly<Record<string, AnyTensor>>
+}
+
+/** What all rows of a run begin with, computed before. */
+export interface Prefix {
+  /** Tokens. */
+  readonly length: number
+  /** Each layer's keys and values [1, KV, P, E], by the names of their inputs. */
+  readonly feeds: Readonly<Record<string, AnyTensor>>
+}
+
+/** The positions of a run and what the graph is fed for them. */
+export interface Window {
+  readonly feeds: Readonly<Record<string, AnyTensor>>
+  /** Rows B, positions T computed, and the length I of an encoder's input. */
+  readonly sizes: Readonly<Record<'B' | 'T' | 'I', number>>
+  /** Positions that are only attended to, if there are any. */
+  readonly past: Past | null
+  /** Flattened index of a position at a site. @throws E_POSITION when it is not computed there. */
+  indexOf(position: Position, site: Site): number
+  /** The positions meant by a read at a site. */
+  positionsOf(at: Read['at'], site: Site): readonly Position[]
+  /** Flattened indices of the prompts' last tokens at a layer, as far as they are computed. */
+  promptEnds(layer: number): readonly number[]
+}
+
+/** The positions of one stack of layers: those of each row from `first` to `end` (exclusive), padded to a length. */
+interface Stack {
+  readonly first: readonly number[]
+  readonly end: readonly number[]
+  readonly length: number
+}
+
+/** Opens the window of a request. @throws E_CONTEXT_LENGTH, E_POSITION, E_TOKENS */
+export function openWindow(network: Network, request: RunRequest, prefix: Prefix | null = null): Window {
+  const { config } = network
+  const { tokens, resume } = request
+  checkTokens(config, tokens)
+  const { encoder, decoder } = stacksOf(config, request, prefix)
+  const stackAt = (layer: number): Stack => (encoder !== null && layer < config.encoderLayers ? encoder : decoder)
+  const stackOf = (site: Site): Stack => (site === 'logits' ? decoder : stackAt(layerOf(site)))
+  const prompts = promptLengths(tokens)
+  const ends = prompts.map((length, row) => ({ row, token: length - 1 }))
+  const fresh = () =>
+    encoder === null
+      ? freshFeeds(network, tokens, decoder, prefix)
+      : encoderDecoderFeeds(network, tokens, encoder, decoder)
+  const pastOwn = encoder === null && decoder.first.some((first) => first > 0)
+  return {
+    feeds: resume === undefined ? fresh() : (resume.state as CapturedState).feeds,
+    sizes: { B: tokens.rows.length, T: decoder.length, I: encoder?.length ?? 0 },
+    past: prefix !== null ? 'shared' : pastOwn ? 'own' : null,
+    indexOf: (position, site) => indexIn(stackOf(site), position),
+    positionsOf: (at, site) => (at === 'all' ? allPositions(stackOf(site)) : at),
+    promptEnds(layer) {
+      const stack = stackAt(layer)
+      return ends
+        .filter(({ row, token }) => token >= (stack.first[row] ?? 0) && token < (stack.end[row] ?? 0))
+        .map((position) => indexIn(stack, position))
+    },
+  }
+}
+
+/** The layer of a site's name. */
+export function layerOf(site: Site): number {
+  return Number(site.slice(site.indexOf('.') + 1))
+}
+
+/**
+ * A decoder-only model computes a row's positions from a chosen one on. An encoder-decoder's encoder computes the prompt's,
+ * its decoder those that predict the answer: the prompt's last and the answer's own.
+ */
+function stacksOf(
+  { encoderLayers }: ModelConfig,
+  request: RunRequest,
+  prefix: Prefix | null,
+): { encoder: Stack | null; decoder: Stack } {
+  const { tokens, resume } = request
+  const ends = tokens.rows.map((row) => row.length)
+  if (encoderLayers === 0) {
+    const first = resume?.from ?? tokens.rows.map(() => prefix?.length ?? 0)
+    return { encoder: null, decoder: stack(first, neededEnds(request, first, ends) ?? ends) }
+  }
+  const prompts = promptLengths(tokens)
+  return {
+    encoder: stack(
+      prompts.map(() => 0),
+      prompts,
+    ),
+    decoder: stack(
+      prompts.map((length) => length - 1),
+      ends,
+    ),
+  }
+}
+
+/** Where only activations at some positions are read, tokens after the last of them cannot change the answer: null where that is not so. */
+function neededEnds(
+  { read, write, loss, capture, resume }: RunRequest,
+  first: readonly number[],
+  rowEnds: readonly number[],
+): number[] | null {
+  const isPlain = write === undefined && loss === undefined && capture === undefined && resume === undefined
+  if (!isPlain || read === undefined) return null
+  const ends = first.map((from) => from + 1)
+  for (const { at } of read) {
+    if (at === 'all') return null
+    for (const { row, token } of at) if (token < (rowEnds[row] ?? 0)) ends[row] = Math.max(ends[row] ?? 0, token + 1)
+  }
+  return ends
+}
+
+function stack(first: readonly number[], end: readonly number[]): Stack {
+  return { first, end, length: Math.max(...end.map((last, row) => last - (first[row] ?? 0))) }
+}
+
+function indexIn({ first, end, length }: Stack, { row, token }: Position): number {
+  const [from = 0, to = 0] = [first[row], end[row]]
+  if (!Number.isInteger(token) || token < from || token >= to) {
+    throw new WhicheditError('E_POSITION', { row, token, first: from, length: to })
+  }
+  return row * length + token - from
+}
+
+function allPositions({ first, end }: Stack): Position[] {
+  return first.flatMap((from, row) =>
+    Array.from({ length: Math.max(0, (end[row] ?? 0) - from) }, (_, t) => ({ row, token: from + t })),
+  )
+}
+
+function promptLengths({ rows, promptLengths: given }: TokenBatch): readonly number[] {
+  return rows.map((row, i) => given?.[i] ?? row.length)
+}
+
+function freshFeeds(
+  network: Network,
+  { rows }: TokenBatch,
+  { length: T, first, end }: Stack,
+  prefix: Prefix | null,
+): Record<string, AnyTensor> {
+  const P = prefix?.length ?? 0
+  const ids = paddedIds(
+    rows.map((row, i) => row.subarray(P, end[i])),
+    T,
+  )
+  return { ids, ...prefix?.feeds, ...placeFeeds(network, first, T, P) }
+}
+
+/** The decoder is fed its start token and then the answer's. */
+function encoderDecoderFeeds(
+  network: Network,
+  { rows }: TokenBatch,
+  encoder: Stack,
+  decoder: Stack,
+): Record<string, AnyTensor> {
+  const start = network.decoderStart ?? 0
+  const prompts = rows.map((row, i) => row.subarray(0, encoder.end[i]))
+  const answers = rows.map((row, i) => [start, ...row.subarray(encoder.end[i])])
+  return {
+    ids: paddedIds(answers, decoder.length),
+    ...inputFeeds(network, prompts),
+    ...placeFeeds(network, [0], decoder.length),
+  }
+}
+
+/** What an encoder is fed for the tokens of its input. */
+export function inputFeeds(network: Network, prompts: readonly Int32Array[]): Record<string, AnyTensor> {
+  const lengths = prompts.map((prompt) => prompt.length)
+  const I = Math.max(...lengths)
+  const relative = network.attention[0]?.relative
+  return {
+    'input-ids': paddedIds(prompts, I),
+    'input-mask': inputMask(lengths),
+    ...(relative ? { 'input-buckets': bucketFeed(relative, { start: 0, T: I, S: I, bothWays: true }) } : {}),
+  }
+}
+
+/** Token ids row by row, each row padded to T. */
+export function paddedIds(rows: readonly ArrayLike<number>[], T: number): Tensor<'int64'> {
+  const ids = new BigInt64Array(rows.length * T)
+  rows.forEach((row, i) => {
+    for (let t = 0; t < row.length; t++) ids[i * T + t] = BigInt(row[t] ?? 0)
+  })
+  return { dtype: 'int64', shape: [ids.length], data: ids }
+}
+
+/** What says where T new tokens a row stand: positions, angles, buckets and masks. Without a past, the same for all rows. */
+export function placeFeeds(network: Network, from: readonly number[], T: number, P = 0): Record<string, AnyTensor> {
+  const rows = P === 0 ? [0] : from
+  return {
+    positions: tokenPositions(from, T),
+    ...angleFeeds(network.attention, rows, T),
+    ...bucketFeeds(network, { start: 0, T, S: T }),
+    ...maskFeeds(network, (window) => (P === 0 ? causalMask(T, window) : windowMask({ past: from, P, T, window }))),
+  }
+}
+
+/** Buckets of a decoder's distances, where its attention has them. */
+export function bucketFeeds(
+  { attention }: Network,
+  places: { start: number; T: number; S: number },
+): Record<string, AnyTensor> {
+  const relative = attention.at(-1)?.relative
+  return relative ? { buckets: bucketFeed(relative, { ...places, bothWays: false }) } : {}
+}
+
+/** A mask for each window that a network's layers have. */
+export function maskFeeds(
+  { attention }: Network,
+  make: (window: MaskPlaces['window']) => Tensor,
+): Record<string, AnyTensor> {
+  return Object.fromEntries(windowsOf(attention).map((window) => [maskName(window), make(window)]))
+}
+
+function checkTokens(config: ModelConfig, { rows, promptLengths }: TokenBatch): void {
+  if (rows.length === 0 || rows.some((row) => row.length === 0)) {
+    throw new WhicheditError('E_INTERNAL', { what: 'a run needs at least one row, each with at least one token' })
+  }
+  const longest = Math.max(...rows.map((row) => row.length))
+  if (longest > config.contextLength) {
+    throw new WhicheditError('E_CONTEXT_LENGTH', { limit: config.contextLength, found: longest })
+  }
+  const wrong = rows.some((row) => row.some((id) => id < 0 || id >= config.vocabulary))
+  const ends = promptLengths?.some((length, i) => length < 1 || length > (rows[i]?.length ?? 0))
+  if (wrong || ends) throw new WhicheditError('E_INTERNAL', { what: 'token ids or prompt lengths out of range' })
+}

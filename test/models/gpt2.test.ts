@@ -1,0 +1,3 @@
+import { describeArchitecture } from '../support/architecture-suite.ts'
+
+for (const name of ['tiny-gpt2', 'tiny-gpt2-scaled'] as const) describeArchitecture(name)

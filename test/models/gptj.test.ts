@@ -1,0 +1,3 @@
+import { describeArchitecture } from '../support/architecture-suite.ts'
+
+for (const name of ['tiny-gptj', 'tiny-gptj-whole'] as const) describeArchitecture(name)

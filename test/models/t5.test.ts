@@ -1,0 +1,3 @@
+import { describeArchitecture } from '../support/architecture-suite.ts'
+
+for (const name of ['tiny-t5', 'tiny-t5-gated'] as const) describeArchitecture(name)

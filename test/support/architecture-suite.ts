@@ -1,0 +1,173 @@
+/** What PyTorch says about a tiny model, asked of ours: logits, every site, gradients, resumed work and greedy texts. */
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { OpenModel } from '../../src/models/index.ts'
+import type { LossTerm, Position, RunRequest, Site, TokenBatch, Write } from '../../src/models/model.ts'
+import { layerOf } from '../../src/models/window.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { expectClose } from './close.ts'
+import { openTinyModel, type TinyModel } from './tiny-model.ts'
+
+/** Rounding in float32 over four layers; PyTorch and the runtime add in different orders. */
+const F32_FORWARD = { absolute: 1e-4 }
+const F32_GRADIENT = { relative: 1e-3 }
+
+interface Row {
+  ids: number[]
+  /** Tokens of the prompt, in an encoder-decoder; elsewhere the whole row is under test. */
+  prompt?: number
+}
+
+interface Golden {
+  rows: (Row & { logits: number[]; argmax: number[]; logProbs: number[]; sites: Record<string, number[]> })[]
+  gradientRows: Row[]
+  gradients: {
+    site: Write['site']
+    mode: Write['mode']
+    at: (Position & { index: number })[]
+    nll: (Position & { target: number; weight: number })[]
+    kl: (Position & { weight: number })[]
+    weight: string
+    value: { shape: number[]; data: number[] }
+    reference: { shape: number[]; data: number[] }
+    lossTerms: number[]
+    valueGradient: { data: number[] }
+    weightGradient: { shape: number[]; data: number[] }
+  }[]
+  generations: { prompt: string; ids: number[]; text: string }[]
+}
+
+/** Declares the suite for one model of test/golden. */
+export function describeArchitecture(name: TinyModel): void {
+  describe(name, () => {
+    const golden = JSON.parse(readFileSync(new URL(`../golden/${name}.json`, import.meta.url), 'utf8')) as Golden
+    let model: OpenModel
+    beforeAll(async () => {
+      model = await openTinyModel(name)
+    })
+    afterAll(() => model.close())
+
+    const allRows = batchOf(golden.rows)
+    const ends = golden.rows.map(({ ids }, row) => ({ row, token: ids.length - 1 }))
+    const lastAt = (site: Site): Position[] =>
+      golden.rows.map(({ ids, prompt = ids.length }, row) => {
+        const inEncoder = layerOf(site) < model.config.encoderLayers
+        return { row, token: (inEncoder ? prompt : ids.length) - 1 }
+      })
+
+    test('says what PyTorch says, rows of all lengths in one batch', async () => {
+      const led = golden.rows.map(({ ids, prompt = 1 }) => ids.slice(prompt))
+      const following = golden.rows.flatMap(({ prompt = 1 }, row) =>
+        (led[row] ?? []).map((_, i) => ({ row, token: prompt - 1 + i })),
+      )
+      const { reads } = await model.run({
+        tokens: allRows,
+        read: [
+          { site: 'logits', at: ends },
+          { site: 'logits', at: 'all', as: 'argmax' },
+          { site: 'logits', at: following, as: 'log-probs', targets: led.flat() },
+        ],
+      })
+      const of = (what: 'logits' | 'logProbs') => golden.rows.flatMap((row) => row[what])
+      expectClose(reads[0]?.data, of('logits'), F32_FORWARD, 'logits')
+      expect([...(reads[1]?.data ?? [])]).toEqual(golden.rows.flatMap(({ argmax }) => argmax))
+      expectClose(reads[2]?.data, of('logProbs'), F32_FORWARD, 'log-probabilities')
+    })
+
+    test('reads every site', async () => {
+      const sites = Object.keys(golden.rows[0]?.sites ?? {}) as Site[]
+      expect(sites.length).toBe(6 * model.config.layers)
+      const { reads } = await model.run({
+        tokens: allRows,
+        read: sites.map((site) => ({ site, at: lastAt(site) })),
+      })
+      sites.forEach((site, i) => {
+        const expected = golden.rows.flatMap((row) => row.sites[site] ?? [])
+        expectClose(reads[i]?.data, expected, F32_FORWARD, site)
+      })
+    })
+
+    test('what is read at a position does not depend on what stands after it, unless the encoder sees it', async () => {
+      const site: Site = `block-output.${model.config.layers - 1}`
+      const at = golden.rows.map(({ ids, prompt = ids.length }, row) => ({ row, token: Math.max(prompt - 2, 0) }))
+      if (model.config.encoderLayers > 0) return
+      const read = [{ site, at }] as const
+      const cut = await model.run({ tokens: allRows, read })
+      const whole = await model.run({ tokens: allRows, read: [...read, { site, at: 'all', as: 'argmax' }] })
+      expectClose(cut.reads[0]?.data, whole.reads[0]?.data ?? [], { absolute: 1e-5 }, site)
+    })
+
+    test.each(golden.gradients.map((gradient, i) => [i, gradient] as const))(
+      'loss and gradients agree (%i), from the start and resumed at every allowed layer and position',
+      async (_, g) => {
+        const weight = await model.weight(g.weight)
+        const request: RunRequest = {
+          tokens: batchOf(golden.gradientRows),
+          write: [{ site: g.site, mode: g.mode, value: fromGolden(g.value), at: g.at }],
+          loss: [
+            { kind: 'nll', at: g.nll },
+            { kind: 'kl', at: g.kl, reference: fromGolden(g.reference) },
+          ] satisfies LossTerm[],
+          weights: { [g.weight]: weight },
+          gradientOf: [g.site, g.weight],
+        }
+        const check = (result: Awaited<ReturnType<typeof model.run>>, what: string) => {
+          expectClose(result.lossTerms, g.lossTerms, { relative: 1e-4 }, `${what} loss`)
+          expectClose(result.gradients[g.site]?.data, g.valueGradient.data, F32_GRADIENT, `${what} value`)
+          expect(weight.shape).toEqual(g.weightGradient.shape)
+          expectClose(result.gradients[g.weight]?.data, g.weightGradient.data, F32_GRADIENT, `${what} weight`)
+        }
+        check(await model.run(request), 'whole')
+
+        const layer = layerOf(g.site)
+        if (!g.site.startsWith('mlp-output') || model.weightName('mlp-down', layer) !== g.weight) return
+        const { capture } = await model.run({ tokens: request.tokens, capture: { layer } })
+        check(await model.run({ ...request, ...(capture ? { resume: capture } : {}) }), 'resumed')
+      },
+    )
+
+    test("resumed from each row's first written position, gives what the whole run gives", async () => {
+      for (const g of golden.gradients.filter(({ site }) => site.startsWith('mlp-output'))) {
+        const layer = layerOf(g.site)
+        const tokens = batchOf(golden.gradientRows)
+        const from = tokens.rows.map((_, row) => {
+          const written = g.at.filter((at) => at.row === row).map(({ token }) => token)
+          return written.length === 0 ? 0 : Math.min(...written)
+        })
+        expect(Math.max(...from)).toBeGreaterThan(0)
+        const request: RunRequest = {
+          tokens,
+          write: [{ site: g.site, mode: g.mode, value: fromGolden(g.value), at: g.at }],
+          loss: [{ kind: 'nll', at: g.nll.filter(({ row, token }) => token >= (from[row] ?? 0)) }],
+          gradientOf: [g.site],
+        }
+        const { capture } = await model.run({ tokens, capture: { layer, from } })
+        const whole = await model.run(request)
+        const resumed = await model.run({ ...request, ...(capture ? { resume: capture } : {}) })
+        expectClose(resumed.lossTerms, whole.lossTerms, { relative: 1e-5 }, 'loss')
+        const gradient = whole.gradients[g.site]?.data ?? []
+        expectClose(resumed.gradients[g.site]?.data, gradient, { relative: 1e-4 }, 'gradient')
+      }
+    })
+
+    test('writes on greedily as PyTorch does, alone and in a batch of unequal rows', async () => {
+      const prompts = golden.generations.map(({ prompt }) => prompt)
+      const maxNewTokens = Math.max(...golden.generations.map(({ ids }) => ids.length))
+      const together = await model.generate(prompts, { maxNewTokens })
+      for (const [i, { ids }] of golden.generations.entries()) {
+        expect(together[i]?.ids).toEqual(ids)
+        const alone = await model.generate([prompts[i] ?? ''], { maxNewTokens })
+        expect(alone[0]?.ids).toEqual(ids)
+      }
+    })
+  })
+}
+
+function batchOf(rows: readonly Row[]): TokenBatch {
+  const promptLengths = rows.map(({ ids, prompt = ids.length }) => prompt)
+  return { rows: rows.map(({ ids }) => Int32Array.from(ids)), promptLengths }
+}
+
+function fromGolden({ shape, data }: { shape: number[]; data: number[] }) {
+  return tensor(Float32Array.from(data), shape)
+}
