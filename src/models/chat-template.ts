@@ -13,14 +13,7 @@ import { hashOf } from './content-hash.ts'
 import type { GgufFile } from './gguf.ts'
 import { isObject, type Json, type JsonObject, readJsonObject } from './json.ts'
 import type { PromptFrame } from './tokenizer.ts'
-import type { ModelFiles } from './weights.ts'
-
-/** A template with what it may name besides the messages. */
-export interface ChatTemplate {
-  readonly source: string
-  /** Names of special tokens: `bos_token`, `eos_token`, … */
-  readonly tokens: Readonly<Record<string, string>>
-}
+import type { ChatTemplate, ModelFiles } from './weights.ts'
 
 /** The files of a model's folder that decide how prompts are put. */
 export const CHAT_FILES = ['chat_template.jinja', 'special_tokens_map.json', 'tokenizer_config.json'] as const

@@ -9,10 +9,10 @@ import { dirname, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { makeFolder, systemCode, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
-import type { ChatTemplate } from './chat-template.ts'
 import { dequantize } from './dequantize.ts'
 import type { JsonObject } from './json.ts'
 import { readExactly, safetensorsBytes, type TensorSource, writeSafetensors } from './safetensors.ts'
+import type { ChatTemplate } from './weights.ts'
 
 /** A model to be converted. */
 export interface Conversion {

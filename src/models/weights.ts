@@ -1,5 +1,4 @@
 /** What a model folder holds once it has been found, checked and, where needed, converted to 32-bit safetensors. */
-import type { ChatTemplate } from './chat-template.ts'
 import type { JsonObject } from './json.ts'
 import type { ModelTokenizer } from './tokenizer.ts'
 
@@ -11,6 +10,13 @@ export interface StoredWeight {
   /** Bytes from the start of the file. */
   readonly offset: number
   readonly bytes: number
+}
+
+/** A chat template in Jinja, with what it may name besides the messages. */
+export interface ChatTemplate {
+  readonly source: string
+  /** Names of special tokens: `bos_token`, `eos_token`, … */
+  readonly tokens: Readonly<Record<string, string>>
 }
 
 /** A model's files, ready to be turned into a graph. All weight files lie in one folder. */

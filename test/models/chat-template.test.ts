@@ -2,16 +2,12 @@
 import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import {
-  type ChatTemplate,
-  frameOf,
-  inChat,
-  parseTemplate,
-  readFolderTemplate,
-} from '../../src/models/chat-template.ts'
+import { frameOf, inChat, parseTemplate, readFolderTemplate } from '../../src/models/chat-template.ts'
 import { loadModel } from '../../src/models/index.ts'
+import type { Json } from '../../src/models/json.ts'
 import { findModel } from '../../src/models/locate.ts'
 import { openTokenizer } from '../../src/models/tokenizer.ts'
+import type { ChatTemplate } from '../../src/models/weights.ts'
 import { GOLDEN, put, temporaryFolder } from '../support/model-files.ts'
 import { testContext } from '../support/tiny-model.ts'
 
@@ -196,7 +192,8 @@ describe('a template', () => {
       source: 'x',
       tokens: { bos_token: '<s>' },
     })
-    for (const value of [undefined, 'x', {}, { source: 1, tokens: {} }, { source: 'x' }]) {
+    const others: (Json | undefined)[] = [undefined, 'x', {}, { source: 1, tokens: {} }, { source: 'x' }]
+    for (const value of others) {
       expect(parseTemplate(value)).toBeUndefined()
     }
   })
