@@ -162,7 +162,7 @@ describe('pullRepository', () => {
   test('refuses what the disk cannot hold before it fetches anything', async () => {
     const huge = Number.MAX_SAFE_INTEGER
     const { requests, pull } = await setUp({
-      entry: (row) => ({ ...row, ...(row.lfs !== undefined && { lfs: { ...Object(row.lfs), size: huge } }) }),
+      entry: (row) => ({ ...row, ...(row.lfs && { lfs: { ...row.lfs, size: huge } }) }),
     })
     await expect(pull()).rejects.toMatchObject({ code: 'E_DISK_FULL', exit: 75 })
     expect(requests.filter((line) => line.includes('/resolve/'))).toEqual([])

@@ -82,7 +82,7 @@ describe('readRepository', () => {
   test.each(['../evil', 'a/../../evil', '/evil', 'a//b', './a', 'a\\..\\evil', 'c:evil', 'a\u0000b', 'a\u202eb', ''])(
     'leaves out a file of the name %j',
     async (path) => {
-      const entry = (row: object) => ('path' in row && row.path === 'config.json' ? { ...row, path } : row)
+      const entry: HubPlan['entry'] = (row) => (row.path === 'config.json' ? { ...row, path } : row)
       const { hub } = await serveHub({ files: FILES, entry })
       expect((await read(hub)).files.map((file) => file.path)).toEqual(['model.safetensors', 'a/b c.txt'])
     },

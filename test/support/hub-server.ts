@@ -25,7 +25,7 @@ export interface HubPlan {
   /** How files are sent. */
   readonly habits?: ServerHabits
   /** Changes a file's row in the listing. */
-  readonly entry?: (row: Readonly<Record<string, unknown>>) => unknown
+  readonly entry?: (row: Row) => unknown
   /** Answers instead of the hub; called with the path asked for and how often that was asked for before. */
   readonly instead?: (path: string, before: number) => Answer | undefined
 }
@@ -68,6 +68,8 @@ export async function serveHub(plan: HubPlan): Promise<HubServer> {
     } else {
       const name = decodeURIComponent(path).replace(`/someone/small/resolve/${COMMIT}/`, '')
       const bytes = plan.files[name]
+      for (const [header, value] of Object.entries(bytes ? headersOf(name, bytes) : {}))
+        response.setHeader(header, value)
       if (bytes === undefined) response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end()
       else if (plan.storage === undefined || !isLarge(name)) sendFile(bytes, plan.habits ?? {}, request, response)
       else response.writeHead(302, { location: `${plan.storage}/${name}` }).end()
@@ -76,10 +78,26 @@ export async function serveHub(plan: HubPlan): Promise<HubServer> {
   return { hub: { endpoint: url, pauseMs: 1 }, requests, authorizations }
 }
 
-function rowOf(path: string, bytes: Buffer): Readonly<Record<string, unknown>> {
+/** A row of the listing. */
+interface Row {
+  readonly type: 'file'
+  readonly path: string
+  readonly size: number
+  readonly oid: string
+  readonly lfs?: { readonly oid: string; readonly size: number; readonly pointerSize: number }
+}
+
+function rowOf(path: string, bytes: Buffer): Row {
   const oid = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
   const lfs = { oid: createHash('sha256').update(bytes).digest('hex'), size: bytes.length, pointerSize: 134 }
   return { type: 'file', path, size: bytes.length, oid, ...(isLarge(path) && { lfs }) }
+}
+
+/** What Python's client asks of a hub; a large file's own headers come from its storage. */
+function headersOf(path: string, bytes: Buffer): Record<string, string> {
+  const { oid, lfs } = rowOf(path, bytes)
+  const linked = lfs && { 'x-linked-etag': `"${lfs.oid}"`, 'x-linked-size': String(bytes.length) }
+  return { 'x-repo-commit': COMMIT, etag: `"${oid}"`, ...linked }
 }
 
 function isLarge(path: string): boolean {
