@@ -108,7 +108,7 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
   if (!files.some((file) => /^model\.safetensors(\.index\.json)?$/.test(file))) {
     throw incomplete(path, 'model.safetensors or model.safetensors.index.json', files)
   }
-  const table = await readSafetensorsFolder(path, files)
+  const table = withoutBuffers(await readSafetensorsFolder(path, files))
   const config = await readFolderConfig(path, files)
   const tokenizer = await readJsonObject(join(path, 'tokenizer.json'))
   const chatTemplate = await readFolderTemplate(path, files)
@@ -137,6 +137,13 @@ async function readFolderConfig(path: string, files: readonly string[]): Promise
   const { eos_token_id: more } = await readJsonObject(join(path, 'generation_config.json'))
   const ends = [config.eos_token_id ?? [], more ?? []].flat()
   return ends.length === 0 ? config : { ...config, eos_token_id: [...new Set(ends)] }
+}
+
+/** Leaves out what is no weight: positions counted out and masks of attention, which older checkpoints hold as whole numbers. */
+function withoutBuffers(table: SafetensorsTable): SafetensorsTable {
+  const isBuffer = (name: string, dtype: string): boolean =>
+    ['BOOL', 'I64'].includes(dtype) || (dtype === 'U8' && /\.bias$/.test(name))
+  return new Map([...table].filter(([name, { dtype }]) => !isBuffer(name, dtype)))
 }
 
 function checkFormats(table: SafetensorsTable): void {

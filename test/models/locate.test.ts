@@ -15,7 +15,7 @@ import { hubFolder } from '../../src/models/hub-cache.ts'
 import { KNOWN_MODELS, pathInHub } from '../../src/models/known.ts'
 import { findModel } from '../../src/models/locate.ts'
 import { agree } from '../../src/models/terms.ts'
-import { GOLDEN, put, temporaryFolder } from '../support/model-files.ts'
+import { GOLDEN, put, safetensorsBytes, temporaryFolder } from '../support/model-files.ts'
 import { testContext } from '../support/tiny-model.ts'
 
 const TINY = join(GOLDEN, 'tiny-llama')
@@ -121,6 +121,27 @@ describe('a checkpoint folder', () => {
     const folder = copyOf(TINY)
     put(folder, name, readFileSync(join(folder, name), 'utf8').replace(from, to))
     await expect(findModel(folder, context(), NOWHERE)).rejects.toMatchObject({ code })
+  })
+
+  test('may hold positions and masks besides, which are no weights', async () => {
+    const folder = copyOf(TINY)
+    const bytes = readFileSync(join(folder, 'model.safetensors'))
+    const length = Number(bytes.readBigUInt64LE())
+    const header = JSON.parse(bytes.toString('utf8', 8, 8 + length))
+    const data = bytes.subarray(8 + length)
+    for (const [i, [name, dtype, width]] of (
+      [
+        ['embeddings.position_ids', 'I64', 8],
+        ['h.0.attn.mask', 'BOOL', 1],
+        ['h.0.attention.bias', 'U8', 1],
+      ] as const
+    ).entries()) {
+      const start = data.length + 8 * i
+      header[name] = { dtype, shape: [1, 8 / width], data_offsets: [start, start + 8] }
+    }
+    put(folder, 'model.safetensors', safetensorsBytes(header, Buffer.concat([data, Buffer.alloc(24)])))
+    const model = await findModel(folder, context(), NOWHERE)
+    expect([model.storedAs, model.weights.size]).toEqual(['F32', 38])
   })
 
   test('is refused with numbers of an unknown kind', async () => {
