@@ -1,8 +1,16 @@
 import type { Editor } from '../../src/editors/editor.ts'
 import { EDITORS } from '../../src/editors/index.ts'
 import { describeEditor, type SuiteOptions } from '../support/editor-suite.ts'
+import type { TinyModel } from '../support/tiny-model.ts'
+
+/** What is published for models of billions of parameters moves so small a one by hardly anything. */
+const LEARNING_RATE = 5e-3
 
 const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
+  'ft-l': { hparams: { learningRate: LEARNING_RATE } },
+  'ft-m': { hparams: { learningRate: LEARNING_RATE } },
+  // Random weights have nothing in common between one prefix and the next: what helps the mean need not help each.
+  rome: { hparams: { shortPrefixes: 0, longPrefixes: 0, klFactor: 0 } },
   none: {
     skip: { 'makes the target likelier': 'it edits nothing', 'goes on from its history': 'it edits nothing' },
   },
@@ -14,4 +22,22 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   },
 }
 
-for (const editor of Object.values<Editor>(EDITORS)) describeEditor(editor, OPTIONS[editor.name])
+/** One of each way a layer can be built: the suite holds on all of them, with nothing said of any editor or model. */
+const MODELS: readonly TinyModel[] = [
+  'tiny-llama',
+  'tiny-gpt2',
+  'tiny-gptj',
+  'tiny-gpt-neox',
+  'tiny-opt',
+  'tiny-opt-post-norm',
+  'tiny-qwen2',
+  'tiny-qwen3',
+  'tiny-gemma2-plain',
+  'tiny-gemma3',
+  'tiny-t5',
+  'tiny-t5-gated',
+]
+
+for (const model of MODELS) {
+  for (const editor of Object.values<Editor>(EDITORS)) describeEditor(editor, { ...OPTIONS[editor.name], model })
+}

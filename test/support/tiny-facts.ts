@@ -21,6 +21,15 @@ export const FACTS = [
   makeFact({ id: 'kenya', subject: 'Kenya', prompt: 'The official language of Kenya is', targetNew: 'Spanish' }),
 ] as const
 
+/**
+ * Facts with targets of one token. A method that trains a whole target at one place, or a value that serves many prompts,
+ * need not make each token of a longer one likelier in a model of random weights.
+ */
+export const SHORT_FACTS = [
+  makeFact({ id: 'peru', subject: 'Peru', prompt: 'Which continent is Peru in? It is in', targetNew: 'Asia' }),
+  makeFact({ id: 'ghana', subject: 'Ghana', prompt: 'A teacher says that Ghana is a country in', targetNew: 'Europe' }),
+] as const
+
 /** Other facts, to learn from. */
 export const TRAINING_FACTS = [
   ['Norway', 'Cairo', 'Poland', 'Warsaw'],

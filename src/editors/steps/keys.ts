@@ -16,7 +16,7 @@ export interface KeysAndValues {
   readonly values: Tensor
 }
 
-/** Reads key and value at the subject's last token of each text. Later tokens cannot change them and are not run. */
+/** Reads key and value at the subject's last token of each text. */
 export async function readKeys(
   model: LanguageModel,
   layer: number,
@@ -24,7 +24,7 @@ export async function readKeys(
 ): Promise<KeysAndValues> {
   const at = texts.map(({ subject }, row) => ({ row, token: subject }))
   const { reads } = await model.run({
-    tokens: { rows: texts.map(({ ids, subject }) => ids.subarray(0, subject + 1)) },
+    tokens: { rows: texts.map(({ ids }) => ids) },
     read: [
       { site: `mlp-inner.${layer}`, at },
       { site: `mlp-output.${layer}`, at },

@@ -20,7 +20,7 @@
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
 import type { Fact } from '../../facts/fact.ts'
-import type { LanguageModel, LossTerm, RunRequest } from '../../models/model.ts'
+import type { LanguageModel, LossTerm, RunRequest, TokenBatch } from '../../models/model.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import { createAdam } from './adam.ts'
@@ -122,11 +122,16 @@ async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) 
   })
   const [before = ''] = await prefixesOffStart(model.tokenizer, prefixes, essenceAfter)
   const essence = await tokenizeSubject(model.tokenizer, essenceAfter(before))
-  const rows = [...prompts.map(({ tokens }) => tokens.row), essence.ids]
+  const tokens: TokenBatch = {
+    rows: [...prompts.map(({ tokens }) => tokens.row), essence.ids],
+    promptLengths: [...prompts.map(({ tokens }) => tokens.prompt.length), essence.ids.length],
+  }
   const at = [...prompts, essence].map(({ subject }, row) => ({ row, token: subject }))
-  const essenceAt = { row: prompts.length, token: essence.subject }
+  // An encoder-decoder predicts nothing within its prompt: there it is what follows the whole of it.
+  const predicting = model.config.encoderLayers > 0 ? essence.ids.length - 1 : essence.subject
+  const essenceAt = { row: prompts.length, token: predicting }
   const { reads, capture } = await model.run({
-    tokens: { rows },
+    tokens,
     read: [
       { site: `${settings.site}.${layer}`, at: at.slice(0, 1) },
       { site: 'logits', at: [essenceAt] },
@@ -141,7 +146,7 @@ async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) 
     { kind: 'nll', at: prompts.flatMap(({ tokens }, row) => forceTarget(tokens, row, 1 / prompts.length)) },
     { kind: 'kl', at: [{ ...essenceAt, weight: settings.klFactor }], reference: logSoftmaxRow(logits) },
   ]
-  const run: RunRequest = { tokens: { rows }, loss, resume: capture }
+  const run: RunRequest = { tokens, loss, resume: capture }
   return { initial: initial.data, request: { run, at } }
 }
 
