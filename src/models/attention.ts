@@ -177,7 +177,7 @@ export function cachedAttention(
         scale: form.scale,
         softcap: form.softcap ?? 0,
         window: form.window ?? 0,
-        pairs: form.rotary?.pairs ?? 'none',
+        pairs: form.rotary?.pairs ?? '',
       },
     )
     keep(layer, { keys, values })

@@ -26,7 +26,7 @@ export const gptj: Architecture = {
     const activation = read.activation('activation_function', 'gelu_new')
     const turned = read.positive('rotary_dim', headWidth)
     const frequencies = Array.from({ length: turned / 2 }, (_, j) => ROTARY_BASE ** ((-2 * j) / turned))
-    const rotary = { width: turned, pairs: 'neighbours', frequencies, magnitude: 1 } as const
+    const rotary = { width: turned, pairs: 'interleaved', frequencies, magnitude: 1 } as const
 
     return {
       config,

@@ -141,7 +141,7 @@ def normalisations():
 
 
 def swap(x, pairs):
-    """The two columns of each pair exchanged: j and j + w/2 (halves), or 2j and 2j + 1 (neighbours)."""
+    """The two columns of each pair exchanged: j and j + w/2 (halves), or 2j and 2j + 1 (interleaved)."""
     if pairs == "halves":
         return torch.cat(x.chunk(2, -1)[::-1], -1)
     return x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
@@ -166,7 +166,7 @@ def angles(positions, width, theta=100.0):
 
 
 def attention():
-    for pairs, width in (("halves", 4), ("neighbours", 4), ("halves", 2), ("neighbours", 2)):
+    for pairs, width in (("halves", 4), ("interleaved", 4), ("halves", 2), ("interleaved", 2)):
         cos, sin = spread(angles(torch.arange(3) + 2, width), pairs)
         # cos and sin are constants of the model: no gradient is asked for them.
         x = single(normal(2, 3, 2, 4)).requires_grad_(True)
@@ -182,7 +182,7 @@ def attention():
     fused_attention("two at once", past=0)
     fused_attention("after 2 positions", past=2)
     fused_attention("without rotary embedding", past=2, turned=0)
-    fused_attention("neighbours", past=2, pairs="neighbours")
+    fused_attention("interleaved", past=2, pairs="interleaved")
     fused_attention("half of the columns", past=2, width=32, turned=16)
     fused_attention("scale and soft cap", past=2, scale=0.125, softcap=1.5)
     fused_attention("window of 3", past=6, window=3)
@@ -218,7 +218,7 @@ def fused_attention(title, past, new=None, width=16, turned=None, pairs="halves"
     ends = torch.full((batch,), rows - 1, dtype=torch.int32)
     total = torch.tensor(rows, dtype=torch.int32)
     settings = {"heads": heads, "kvHeads": shared, "scale": scale, "softcap": softcap, "window": window,
-                "pairs": pairs if turned else "none"}
+                "pairs": pairs if turned else ""}
     ROWS.append({
         "op": "grouped-attention", "title": title, "attributes": settings,
         "inputs": [stored(x) for x in (*inputs, ends, total, *tables)],

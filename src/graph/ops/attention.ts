@@ -3,8 +3,8 @@ import { type Emitter, makeNode, type Node, type Op, valueAt } from '../graph.ts
 import { CONTRIBUTED } from '../onnx.ts'
 import { negate } from './elementwise.ts'
 
-/** Which columns of a head turn together: j and j + w/2 (`halves`, as Llama), or 2j and 2j + 1 (`neighbours`, as GPT-J). */
-export type RotaryPairs = 'halves' | 'neighbours'
+/** Which columns of a head turn together: j and j + w/2 (`halves`, as Llama), or 2j and 2j + 1 (`interleaved`, as GPT-J). */
+export type RotaryPairs = 'halves' | 'interleaved'
 
 /**
  * Rotary position embedding (Su et al. 2021) of the first w columns of each head: `y = x·cos + swap(x)·sin`, where swap
@@ -51,8 +51,8 @@ export type Grouped = {
   readonly softcap: number
   /** Positions seen, the own among them; 0: all. */
   readonly window: number
-  /** How columns turn together; `none` without a rotary embedding. */
-  readonly pairs: RotaryPairs | 'none'
+  /** How columns turn together; empty without a rotary embedding. */
+  readonly pairs: RotaryPairs | ''
 }
 
 /**
@@ -71,8 +71,8 @@ export const GROUPED_ATTENTION: Op<Grouped> = {
       {
         num_heads: heads,
         kv_num_heads: kvHeads,
-        do_rotary: pairs === 'none' ? 0 : 1,
-        rotary_interleaved: pairs === 'neighbours' ? 1 : 0,
+        do_rotary: pairs === '' ? 0 : 1,
+        rotary_interleaved: pairs === 'interleaved' ? 1 : 0,
         scale: { float: scale },
         softcap: { float: softcap },
         local_window_size: window === 0 ? -1 : window,
