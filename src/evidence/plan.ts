@@ -19,6 +19,9 @@ export const ITEMS_PER_PROBE = 5
 /** Tokens of a free answer: the beginning of a sentence, in which an answer stands if it is one. */
 export const MAX_NEW_TOKENS = 12
 
+/** The same in a chat, where an answer is often a whole sentence that says the prompt again before it comes to the point. */
+export const CHAT_NEW_TOKENS = 32
+
 /** What a run is to do. */
 export interface PlanRequest {
   readonly model: ModelInfo

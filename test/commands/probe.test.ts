@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -72,6 +72,29 @@ describe('probe', () => {
       `4 of 4 cases are in .whichedit/runs/${result.run}.\n\`whichedit rank --run ${result.run}\` ranks them.\n`,
     )
     expect(again.stderr).toMatch(/^Going on with run [0-9a-f]{16}: 4 cases are there already\.\n/)
+  })
+
+  test('asks through the chat template as another run of another model, and keeps every answer without an edit', async () => {
+    const folder = join(cwd, 'tiny-chat')
+    cpSync(MODEL, folder, { recursive: true })
+    const ask = (...more: string[]) =>
+      runBin(argv({ methods: 'none,grace', model: folder }, '--json', ...more), where())
+    expect(await ask('--chat')).toMatchObject({ exit: 2, stdout: expect.stringContaining('E_CHAT_TEMPLATE') })
+    writeFileSync(
+      join(folder, 'chat_template.jinja'),
+      "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{{ 'assistant:' if add_generation_prompt }}",
+    )
+    const [plain, chat] = [JSON.parse((await ask()).stdout), JSON.parse((await ask('--chat')).stdout)]
+    expect([chat.info.model.name, chat.info.settings.maxNewTokens]).toEqual(['tiny-chat (chat)', 32])
+    expect(chat).toMatchObject({ cases: { done: 4, total: 4 }, failures: [] })
+    expect([plain.info.model.name, plain.info.model.id === chat.info.model.id]).toEqual(['tiny-chat', false])
+    expect(plain.run).not.toBe(chat.run)
+    const { records } = await readRun(join(runsFolder(), chat.run))
+    const kept = records.filter((record) => record.kind === 'probe' && record.method === 'none')
+    expect(kept.filter((record) => record.kind === 'probe' && record.criterion === 'locality')).toMatchObject([
+      { value: 1, teacherForced: 1 },
+      { value: 1, teacherForced: 1 },
+    ])
   })
 
   test('without an edit keeps every answer, in both readings', async () => {

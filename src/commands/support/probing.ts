@@ -7,7 +7,7 @@ import type { Editor } from '../../editors/editor.ts'
 import { loadHparams } from '../../editors/hparams.ts'
 import { WhicheditError } from '../../errors.ts'
 import { type LaneEvent, type LanesEnd, runLanes } from '../../evidence/lanes.ts'
-import { ITEMS_PER_PROBE, MAX_NEW_TOKENS, makePlan, type Plan } from '../../evidence/plan.ts'
+import { CHAT_NEW_TOKENS, ITEMS_PER_PROBE, MAX_NEW_TOKENS, makePlan, type Plan } from '../../evidence/plan.ts'
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
 import { readFacts } from '../../facts/index.ts'
@@ -100,7 +100,11 @@ async function planProbing(request: ProbingRequest, ctx: Context, { config }: Pr
       methods,
       probes: Object.values(PROBES),
       cases: request.cases,
-      settings: { seed: request.seed, itemsPerProbe: ITEMS_PER_PROBE, maxNewTokens: MAX_NEW_TOKENS },
+      settings: {
+        seed: request.seed,
+        itemsPerProbe: ITEMS_PER_PROBE,
+        maxNewTokens: request.chat ? CHAT_NEW_TOKENS : MAX_NEW_TOKENS,
+      },
       text,
       machine: describeMachine(),
       versions: { whichedit: config.version, node: process.versions.node },
