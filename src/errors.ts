@@ -171,7 +171,7 @@ export const ERRORS = {
   },
   E_MODEL_UNKNOWN: {
     message:
-      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: whichedit models pull {nearest}',
+      'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: {advice}',
     exit: 66,
   },
   E_NOTHING_MEASURED: {

@@ -1,7 +1,9 @@
 /** What models there are: those with a short name, here or not, and those of the Hugging Face cache. */
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
+import { WhicheditError } from '../errors.ts'
+import { suggest } from '../suggest.ts'
+import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
 import { readJsonObject } from './json.ts'
 import { findInHub, KNOWN_MODELS, type KnownModel } from './known.ts'
 
@@ -26,6 +28,23 @@ export async function listModels(places: ModelPlaces): Promise<ListedModel[]> {
   const folders = await readdir(places.hubCache).catch(() => [])
   const cached = await Promise.all(folders.sort().map((folder) => listCached(folder, places)))
   return [...known, ...cached.filter((model) => model !== undefined)]
+}
+
+/**
+ * The error for a name that leads to no model. It says which may have been meant: one that lies here is to be named, another to be
+ * brought first.
+ */
+export async function unknownModel(reference: string, places: ModelPlaces): Promise<WhicheditError> {
+  const models = await listModels(places)
+  const [nearest] = suggest(
+    reference,
+    models.map(({ name }) => name),
+  )
+  const here = models.find(({ name, path }) => name === nearest && path !== null)
+  const known = KNOWN_MODELS.map(({ name }) => name)
+  const wanted = nearest ?? (reference.includes('/') && isRepository(reference) ? reference : (known[0] ?? ''))
+  const advice = here === undefined ? `whichedit models pull ${wanted}` : `--model ${here.name}`
+  return new WhicheditError('E_MODEL_UNKNOWN', { reference, names: known.join(', '), advice })
 }
 
 async function listKnown(model: KnownModel, places: ModelPlaces): Promise<ListedModel> {

