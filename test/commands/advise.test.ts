@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,9 +27,10 @@ const where = (env: Readonly<Record<string, string | undefined>> = {}) => ({
   cwd,
   env: { XDG_CACHE_HOME: join(cwd, 'cache'), XDG_CONFIG_HOME: join(cwd, 'config'), ...env },
 })
-const advise = (...more: string[]) =>
+const advise = (...more: string[]) => adviseOn(MODEL, ...more)
+const adviseOn = (model: string, ...more: string[]) =>
   runBin(
-    ['advise', '--model', MODEL, '--facts', 'facts.json', '--cases', '2', '--methods', 'none,grace', ...more],
+    ['advise', '--model', model, '--facts', 'facts.json', '--cases', '2', '--methods', 'none,grace', ...more],
     where(),
   )
 
@@ -53,6 +54,7 @@ describe('with nobody to ask', () => {
   })
 
   test.each([
+    [['--model', MODEL, '--chat', '--facts', 'facts.json', '--profile', 'balanced'], 2, 'E_CHAT_TEMPLATE'],
     [['--model', 'no-such-model', '--facts', 'facts.json', '--profile', 'balanced'], 66, 'E_MODEL_UNKNOWN'],
     [['--model', MODEL, '--facts', 'no-such-file.json', '--profile', 'balanced'], 66, 'E_FACTS_MISSING'],
     [['--model', MODEL, '--facts', 'facts.json', '--weights', 'locality=-1'], 2, 'E_WEIGHTS'],
@@ -67,10 +69,26 @@ describe('with nobody to ask', () => {
 
 describe('on a small model', () => {
   test('probes, ranks, saves the profile, and says which command repeats it', async () => {
-    const { stdout } = await advise('--order', 'locality,reliability', '--max-memory', '16 GiB', '--save', 'mine.yaml')
-    expect(stdout).toContain(
-      `whichedit advise --model ${MODEL} --facts facts.json --cases 2 --methods none,grace --seed 0 --profile mine.yaml --no-input`,
+    const model = join(cwd, 'chatty')
+    cpSync(MODEL, model, { recursive: true })
+    writeFileSync(
+      join(model, 'chat_template.jinja'),
+      '{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}',
     )
+    const { stdout } = await adviseOn(
+      model,
+      '--chat',
+      '--order',
+      'locality,reliability',
+      '--max-memory',
+      '16 GiB',
+      '--save',
+      'mine.yaml',
+    )
+    expect(stdout).toContain(
+      `whichedit advise --model ${model} --facts facts.json --cases 2 --methods none,grace --seed 0 --profile mine.yaml --chat --no-input`,
+    )
+    expect(stdout).toContain('model chatty (chat) ')
     expect(readFileSync(join(cwd, 'mine.yaml'), 'utf8')).toMatch(/title: My balanced\n[\s\S]*locality: 75/)
     // Never over another: refused before any work.
     const again = await advise('--order', 'efficiency', '--save', 'mine.yaml')
