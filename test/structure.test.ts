@@ -28,7 +28,6 @@ const LAYERS: Readonly<Record<string, number>> = {
 
 /** Who may import a third-party package: a file, or a folder with everything in it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
-  '@huggingface/gguf': ['models/gguf.ts'],
   '@huggingface/hub': ['models/hub.ts'],
   '@huggingface/jinja': ['models/chat-template.ts'],
   '@inquirer/core': ['commands/'],

@@ -38,6 +38,7 @@ export type GgufEntry =
   | readonly ['bool', boolean]
   | readonly ['texts', readonly string[]]
   | readonly ['int32s', readonly number[]]
+  | readonly ['raw', type: number, bytes: readonly number[]]
 
 /** A tensor of a GGUF file; sizes as the file writes them, fastest first. */
 export interface GgufTensorPlan {
@@ -90,6 +91,8 @@ function entryBytes(entry: GgufEntry): Buffer {
       return Buffer.concat([u32(7), Buffer.of(entry[1] ? 1 : 0)])
     case 'text':
       return Buffer.concat([u32(8), text(entry[1])])
+    case 'raw':
+      return Buffer.concat([u32(entry[1]), Buffer.from(entry[2])])
     case 'texts':
       return Buffer.concat([u32(9), u32(8), u64(BigInt(entry[1].length)), ...entry[1].map(text)])
     case 'int32s':
