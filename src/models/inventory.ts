@@ -5,6 +5,7 @@ import { WhicheditError } from '../errors.ts'
 import { suggest } from '../suggest.ts'
 import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hub-cache.ts'
 import { readJsonObject } from './json.ts'
+import { kindOf, type ModelKind } from './kind.ts'
 import { findInHub, KNOWN_MODELS, type KnownModel } from './known.ts'
 
 /** A model that can be named. */
@@ -12,7 +13,7 @@ export interface ListedModel {
   /** What `--model` takes. */
   readonly name: string
   readonly title: string
-  readonly kind: KnownModel['kind']
+  readonly kind: ModelKind
   /** Where it lies; null where it first has to be pulled. */
   readonly path: string | null
   /** Size of its files where it lies here. */
@@ -73,9 +74,15 @@ async function listCached(folder: string, { hubCache }: ModelPlaces): Promise<Li
   const files: string[] = await readdir(path).catch(() => [])
   const weights = files.filter((file) => WEIGHTS.test(file))
   if (weights.length === 0) return undefined
-  // What turns sentences into vectors lists the steps that take it there.
-  const kind = files.includes('modules.json') ? 'encoder' : 'language-model'
-  return { name, title: await titleOf(path, files), kind, path, bytes: await sizeOf(path, weights) }
+  return { name, ...(await describe(path, files)), path, bytes: await sizeOf(path, weights) }
+}
+
+async function describe(path: string, files: readonly string[]): Promise<Pick<ListedModel, 'title' | 'kind'>> {
+  if (!files.includes('config.json')) {
+    return { title: files.some((file) => file.endsWith('.gguf')) ? 'GGUF' : 'no config.json', kind: 'language-model' }
+  }
+  const config = await readJsonObject(join(path, 'config.json')).catch(() => ({ model_type: 'unreadable config.json' }))
+  return { title: String(config.model_type ?? 'no model_type'), kind: kindOf(config) }
 }
 
 async function sizeOf(folder: string, files: readonly string[]): Promise<number> {
@@ -88,10 +95,4 @@ async function sizeOf(folder: string, files: readonly string[]): Promise<number>
     ),
   )
   return sizes.reduce((sum, size) => sum + size, 0)
-}
-
-async function titleOf(path: string, files: readonly string[]): Promise<string> {
-  if (!files.includes('config.json')) return files.some((file) => file.endsWith('.gguf')) ? 'GGUF' : 'no config.json'
-  const config = await readJsonObject(join(path, 'config.json')).catch(() => undefined)
-  return String(config?.model_type ?? 'unreadable config.json')
 }

@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ModelPlaces, revisionOf, type Snapshot, snapshotFolder } from './hub-cache.ts'
+import type { ModelKind } from './kind.ts'
 
 export type { ModelPlaces } from './hub-cache.ts'
 
@@ -47,8 +48,7 @@ export interface Terms {
 export interface KnownModel extends Snapshot {
   readonly name: string
   readonly title: string
-  /** Language models can be edited; encoders turn sentences into vectors that some methods search by. */
-  readonly kind: 'language-model' | 'encoder'
+  readonly kind: ModelKind
   readonly license: string
   readonly terms?: Terms
   readonly files: readonly KnownFile[]

@@ -1,11 +1,14 @@
 /** `models list`: the models that have a name, and whether they are on this machine. */
 import { listModels } from '../../models/inventory.ts'
+import type { ModelKind } from '../../models/kind.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatBytes } from '../support/bytes.ts'
 import { formatColumns } from '../support/columns.ts'
 import { SCHEMA_VERSION } from '../support/failure.ts'
 import { modelPlaces } from '../support/places.ts'
+
+const KINDS = { 'language-model': 'language model', encoder: 'encoder' } satisfies Record<ModelKind, string>
 
 /** Lists models. */
 export default class ModelsList extends BaseCommand {
@@ -17,15 +20,9 @@ export default class ModelsList extends BaseCommand {
     const models = await listModels(modelPlaces())
     const rows = models.map(({ name, title, kind, path, bytes }) => {
       const where = path === null ? `not here: whichedit models pull ${name}` : path
-      return [
-        name,
-        bytes === null ? '' : formatBytes(bytes),
-        kind === 'encoder' ? 'for methods' : 'to edit',
-        title,
-        where,
-      ].map(printable)
+      return [name, bytes === null ? '' : formatBytes(bytes), KINDS[kind], title, where].map(printable)
     })
-    this.log(formatColumns([['MODEL', 'SIZE', 'USE', 'WHAT', 'WHERE'], ...rows], this.display().columns))
+    this.log(formatColumns([['MODEL', 'SIZE', 'KIND', 'WHAT', 'WHERE'], ...rows], this.display().columns))
     this.log('\n--model also takes the path of a model folder or a GGUF file.')
     return { schemaVersion: SCHEMA_VERSION, models }
   }

@@ -1,8 +1,11 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import ModelsInspect from '../../../src/commands/models/inspect.ts'
-import { GOLDEN, temporaryFolder } from '../../support/model-files.ts'
+import { loadModel } from '../../../src/models/index.ts'
+import { GOLDEN, put, safetensorsBytes, temporaryFolder } from '../../support/model-files.ts'
 import { runCommand } from '../../support/run-command.ts'
+import { testContext } from '../../support/tiny-model.ts'
 
 const surroundings = () => ({ env: { XDG_CACHE_HOME: temporaryFolder(), COLUMNS: '120' } })
 
@@ -49,4 +52,84 @@ test('gives the same as JSON', async () => {
 test('ends with 66 for a model that is not there', async () => {
   const { stdout, exit } = await runCommand(ModelsInspect, ['no-such-model', '--json'], surroundings())
   expect([exit, JSON.parse(stdout).error.code]).toEqual([66, 'E_MODEL_UNKNOWN'])
+})
+
+test('names the layers of an encoder-decoder apart, and no role that they lack', async () => {
+  const { stdout, exit } = await runCommand(ModelsInspect, [join(GOLDEN, 'tiny-t5')], surroundings())
+  expect(exit).toBe(0)
+  expect(stdout).toMatch(/^Layers +2 of the encoder and 2 of the decoder, 24 wide/m)
+  expect(stdout.slice(stdout.indexOf('EDITABLE')).split('\n')).toEqual([
+    'EDITABLE          IN → OUT  WEIGHT',
+    'mlp-down          36 → 24   encoder.block.{layer}.layer.1.DenseReluDense.wo.weight',
+    'mlp-up            24 → 36   encoder.block.{layer}.layer.1.DenseReluDense.wi.weight',
+    'attention-output  24 → 24   encoder.block.{layer}.layer.0.SelfAttention.o.weight',
+    'mlp-down          36 → 24   decoder.block.{layer}.layer.2.DenseReluDense.wo.weight',
+    'mlp-up            24 → 36   decoder.block.{layer}.layer.2.DenseReluDense.wi.weight',
+    'attention-output  24 → 24   decoder.block.{layer}.layer.0.SelfAttention.o.weight',
+    '',
+  ])
+})
+
+const CHECKPOINTS = readdirSync(GOLDEN, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && existsSync(join(GOLDEN, entry.name, 'config.json')))
+  .map(({ name }) => name)
+
+test.each(CHECKPOINTS)('tells the shapes of weights as they are: %s', async (name) => {
+  const around = surroundings()
+  const { stdout } = await runCommand(ModelsInspect, [join(GOLDEN, name), '--json'], around)
+  const told: { name: string; shape: number[] }[] = JSON.parse(stdout).editable
+  const ctx = testContext({ cacheDir: around.env.XDG_CACHE_HOME })
+  const model = await loadModel(join(GOLDEN, name), { hubCache: '' }, ctx)
+  for (const weight of told) {
+    expect((await model.weight(weight.name.replace('{layer}', '0'))).shape).toEqual(weight.shape)
+  }
+  expect(told.length).toBeGreaterThan(1)
+  await model.close()
+})
+
+test('tells of an encoder that it cannot be edited', async () => {
+  const folder = temporaryFolder()
+  const config = {
+    model_type: 'bert',
+    num_hidden_layers: 2,
+    hidden_size: 4,
+    intermediate_size: 8,
+    num_attention_heads: 2,
+    vocab_size: 3,
+    max_position_embeddings: 16,
+    pad_token_id: 0,
+  }
+  put(folder, 'config.json', JSON.stringify(config))
+  put(
+    folder,
+    'tokenizer.json',
+    JSON.stringify({
+      model: {
+        type: 'WordPiece',
+        unk_token: 'a',
+        continuing_subword_prefix: '##',
+        max_input_chars_per_word: 100,
+        vocab: { a: 0, b: 1, c: 2 },
+      },
+    }),
+  )
+  const header = { 'embeddings.word_embeddings.weight': { dtype: 'F32', shape: [3, 4], data_offsets: [0, 48] } }
+  put(folder, 'model.safetensors', safetensorsBytes(header, Buffer.alloc(48)))
+  const told = await runCommand(ModelsInspect, [folder], surroundings())
+  expect([told.exit, told.stdout]).toEqual([
+    0,
+    expect.stringMatching(/^Architecture +bert, an encoder: .* cannot be edited$/m),
+  ])
+  const { stdout } = await runCommand(ModelsInspect, [folder, '--json'], surroundings())
+  expect(JSON.parse(stdout)).toMatchObject({
+    kind: 'encoder',
+    architecture: 'bert',
+    layers: 2,
+    width: 4,
+    heads: 2,
+    vocabulary: 3,
+    contextLength: 16,
+    parameters: 12,
+    weightsBytes: 48,
+  })
 })

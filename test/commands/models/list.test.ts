@@ -11,9 +11,9 @@ test('says how to bring a model that is not here', async () => {
   })
   expect(exit).toBe(0)
   const [head, row] = stdout.split('\n')
-  expect(head).toMatch(/^MODEL +SIZE +USE +WHAT +WHERE$/)
+  expect(head).toMatch(/^MODEL +SIZE +KIND +WHAT +WHERE$/)
   expect(row).toMatch(
-    /^smollm2-135m +to edit +SmolLM2-135M-Instruct \(Q4_1\) +not here: whichedit models pull smollm2-135m$/,
+    /^smollm2-135m +language model +SmolLM2-135M-Instruct \(Q4_1\) +not here: whichedit models pull smollm2-135m$/,
   )
 })
 
