@@ -1,8 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import ModelsInspect from '../../../src/commands/models/inspect.ts'
 import { loadModel } from '../../../src/models/index.ts'
+import { kindOf } from '../../../src/models/kind.ts'
 import { GOLDEN, put, safetensorsBytes, temporaryFolder } from '../../support/model-files.ts'
 import { runCommand } from '../../support/run-command.ts'
 import { testContext } from '../../support/tiny-model.ts'
@@ -73,6 +74,7 @@ test('names the layers of an encoder-decoder apart, and no role that they lack',
 const CHECKPOINTS = readdirSync(GOLDEN, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && existsSync(join(GOLDEN, entry.name, 'config.json')))
   .map(({ name }) => name)
+  .filter((name) => kindOf(JSON.parse(readFileSync(join(GOLDEN, name, 'config.json'), 'utf8'))) === 'language-model')
 
 test.each(CHECKPOINTS)('tells the shapes of weights as they are: %s', async (name) => {
   const around = surroundings()
