@@ -8,7 +8,7 @@ import { dequantize } from './dequantize.ts'
 import { damaged, type GgufFile, type GgufTensor } from './gguf.ts'
 import { GGUF_ARCHITECTURES, type GgufArchitecture, type LayerNames, type Undo } from './gguf-architectures.ts'
 import { readMetadata } from './gguf-metadata.ts'
-import type { JsonObject } from './json.ts'
+import { type JsonObject, shownJson } from './json.ts'
 import { readExactly } from './safetensors.ts'
 
 /** A tensor of a GGUF file with its place in the checkpoint, and how it is put back. */
@@ -40,7 +40,7 @@ export async function checkpointOf(gguf: GgufFile): Promise<Checkpoint> {
   const architecture = Object.hasOwn(GGUF_ARCHITECTURES, name) ? GGUF_ARCHITECTURES[name] : undefined
   if (architecture === undefined) {
     const known = Object.keys(GGUF_ARCHITECTURES).join(', ')
-    throw damaged(gguf.file, `an architecture that llama.cpp writes and we can run (${known})`, JSON.stringify(name))
+    throw damaged(gguf.file, `an architecture that llama.cpp writes and we can run (${known})`, shownJson(name))
   }
   const read = readMetadata(gguf, name, await readFactors(gguf))
   const config = architecture.config(read)
@@ -49,7 +49,7 @@ export async function checkpointOf(gguf: GgufFile): Promise<Checkpoint> {
     .filter((source) => !FACTORS.test(source.name))
     .map((source) => {
       const place = rename(source.name)
-      if (place === undefined) throw damaged(gguf.file, `the tensors of a ${name} model`, JSON.stringify(source.name))
+      if (place === undefined) throw damaged(gguf.file, `the tensors of a ${name} model`, shownJson(source.name))
       return { name: place.name, source, ...undo(gguf, architecture, { ...place, source, config }) }
     })
   return { config, tensors }

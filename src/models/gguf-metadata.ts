@@ -1,5 +1,6 @@
 /** Typed reading of what a GGUF file says of its model: what is missing, of another type or impossible is refused by its key. */
 import { damaged, type GgufFile, type GgufValue } from './gguf.ts'
+import { shownJson } from './json.ts'
 
 /** The metadata of one architecture: keys are given without its name (`block_count`, not `llama.block_count`). */
 export interface GgufReader {
@@ -36,7 +37,7 @@ export function readMetadata(
   const numberAt = (key: string, fallback?: number): number => {
     const value = metadata.get(key) ?? fallback
     if (typeof value !== 'number' || !Number.isFinite(value)) {
-      throw damaged(file, `a number for ${key}`, JSON.stringify(value) ?? 'nothing')
+      throw damaged(file, `a number for ${key}`, shownJson(value))
     }
     return value
   }
@@ -53,7 +54,7 @@ export function readMetadata(
     },
     text(key, fallback) {
       const value = metadata.get(full(key)) ?? fallback
-      if (typeof value !== 'string') throw damaged(file, `a word for ${full(key)}`, JSON.stringify(value))
+      if (typeof value !== 'string') throw damaged(file, `a word for ${full(key)}`, shownJson(value))
       return value
     },
     hasTensor: (name) => tensors.has(name),
@@ -68,7 +69,7 @@ export function readMetadata(
     },
     only(key, neutral) {
       const value = metadata.get(full(key)) ?? neutral
-      if (value !== neutral) throw damaged(file, `${full(key)} ${neutral} or none`, JSON.stringify(value))
+      if (value !== neutral) throw damaged(file, `${full(key)} ${neutral} or none`, shownJson(value))
     },
   }
 }

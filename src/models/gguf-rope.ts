@@ -5,10 +5,11 @@
  */
 import { damaged } from './gguf.ts'
 import type { GgufReader } from './gguf-metadata.ts'
-import type { JsonObject } from './json.ts'
+import { type JsonObject, shownJson } from './json.ts'
 
 /** llama.cpp's default where a file does not say. */
 const DEFAULT_BASE = 10_000
+const NO_STRETCHING = 'none'
 
 /**
  * `rope_parameters`: `rope_type`, `rope_theta`, what the type needs, and `partial_rotary_factor` where only a part of a head turns.
@@ -27,12 +28,12 @@ function stretching(read: GgufReader): JsonObject {
   const [freqs, long, short] = ['rope_freqs', 'rope_factors_long', 'rope_factors_short'].map((n) => read.factors.get(n))
   if (freqs !== undefined) return perFrequency(read, { long: freqs, short: freqs })
   if (long !== undefined && short !== undefined) return perFrequency(read, { long, short })
-  const kind = read.text('rope.scaling.type', 'none')
-  if (kind === 'none') return { rope_type: 'default' }
+  const kind = read.text('rope.scaling.type', NO_STRETCHING)
+  if (kind === NO_STRETCHING) return { rope_type: 'default' }
   if (kind === 'linear') return { rope_type: 'linear', factor: read.number('rope.scaling.factor') }
   if (kind === 'yarn') return yarn(read)
   const expected = 'rotary embeddings stretched in a way that the file describes fully'
-  throw damaged(read.gguf.file, expected, JSON.stringify(kind))
+  throw damaged(read.gguf.file, expected, shownJson(kind))
 }
 
 /** One divisor for each frequency: `short` up to the context length of training, `long` beyond. */

@@ -15,6 +15,7 @@ import {
   type Vocabulary,
 } from './gguf-vocabulary.ts'
 import type { Json } from './json.ts'
+import { mergesOf } from './sentencepiece.ts'
 
 const SPACE = '▁'
 /** llama.cpp's unknown tokens where a file names none. */
@@ -27,6 +28,7 @@ const sequence = (...normalizers: Json[]): Json => ({ type: 'Sequence', normaliz
 /** The parts of `tokenizer.json` for SentencePiece's BPE. @throws E_GGUF */
 export function sentencePieceParts(vocabulary: Vocabulary): TokenizerParts {
   const { gguf, tokens, types } = vocabulary
+  const scores = readScores(vocabulary)
   const addsSpace = gguf.metadata.get('tokenizer.ggml.add_space_prefix') !== false
   const toMarks = replace({ String: ' ' }, SPACE)
   const drop: Json[] = addsSpace ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []
@@ -53,29 +55,9 @@ export function sentencePieceParts(vocabulary: Vocabulary): TokenizerParts {
       byte_fallback: types.includes(TOKEN_TYPE.byte),
       ignore_merges: false,
       vocab: idsByToken(tokens),
-      merges: mergesOf(vocabulary),
+      merges: mergesOf(tokens.map((name, id) => ({ name, score: scores[id] ?? 0, type: types[id] ?? 0 }))),
     },
   }
-}
-
-/** All pairs of tokens that make a token, those of the highest score first. Only ordinary tokens are made by merging. */
-function mergesOf(vocabulary: Vocabulary): Json {
-  const { tokens, types } = vocabulary
-  const scores = readScores(vocabulary)
-  const ids = tokens.flatMap((_, id) => (types[id] === TOKEN_TYPE.normal ? id : []))
-  const pieces = new Set(ids.map((id) => tokens[id]))
-  const inOrder = ids.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
-  const merges: (readonly [string, string])[] = []
-  for (const id of inOrder) {
-    const token = tokens[id] ?? ''
-    for (let cut = token.length - 1; cut > 0; cut--) {
-      const left = token.slice(0, cut)
-      if (!pieces.has(left)) continue
-      const right = token.slice(cut)
-      if (pieces.has(right)) merges.push([left, right])
-    }
-  }
-  return merges
 }
 
 /** The parts of `tokenizer.json` for Unigram. @throws E_GGUF */

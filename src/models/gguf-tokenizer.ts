@@ -7,7 +7,7 @@ import { byteLevelParts } from './gguf-byte-level.ts'
 import { sentencePieceParts, unigramParts } from './gguf-sentencepiece.ts'
 import { readVocabulary, type TokenizerParts, type Vocabulary } from './gguf-vocabulary.ts'
 import { wordPieceParts } from './gguf-wordpiece.ts'
-import type { JsonObject } from './json.ts'
+import { type JsonObject, shownJson } from './json.ts'
 
 /** By `tokenizer.ggml.model`. */
 const KINDS: ReadonlyMap<string, (vocabulary: Vocabulary) => TokenizerParts> = new Map([
@@ -26,7 +26,7 @@ export function tokenizerJsonOf(gguf: GgufFile): JsonObject {
   const parts = KINDS.get(kind)
   if (parts === undefined) {
     const known = [...KINDS.keys()].join(', ')
-    throw damaged(gguf.file, `a vocabulary of a known kind (tokenizer.ggml.model ${known})`, JSON.stringify(kind))
+    throw damaged(gguf.file, `a vocabulary of a known kind (tokenizer.ggml.model ${known})`, shownJson(kind))
   }
   return { version: '1.0', truncation: null, padding: null, ...parts(readVocabulary(gguf)) }
 }

@@ -1,6 +1,6 @@
 /** The parts that every kind of tokenizer in a GGUF file shares: its tokens with their types and scores, and what stands at a text's ends. */
 import { damaged, type GgufFile, type GgufValue } from './gguf.ts'
-import type { Json, JsonObject } from './json.ts'
+import { type Json, type JsonObject, shownJson } from './json.ts'
 
 /** Values of `tokenizer.ggml.token_type`, as in SentencePiece. */
 export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
@@ -103,14 +103,14 @@ function tokensAt({ gguf, tokens }: Vocabulary, { roles, isAdded, id: otherwise 
   const id = named.find((found) => found !== undefined) ?? otherwise
   const name = typeof id === 'number' ? tokens[id] : undefined
   if (typeof id === 'number' && name !== undefined) return [{ id, name }]
-  throw damaged(file, `a token ${roles[0]}, because texts are to have it at an end`, JSON.stringify(id) ?? 'none')
+  throw damaged(file, `a token ${roles[0]}, because texts are to have it at an end`, shownJson(id))
 }
 
 /** The token that stands for what the vocabulary cannot spell. @throws E_GGUF where it is not there. */
 export function unknownToken({ gguf: { file, metadata }, tokens }: Vocabulary, otherwise: number): string {
   const id = metadata.get('tokenizer.ggml.unknown_token_id') ?? otherwise
   const token = typeof id === 'number' ? tokens[id] : undefined
-  if (token === undefined) throw damaged(file, 'an unknown token of the vocabulary', JSON.stringify(id))
+  if (token === undefined) throw damaged(file, 'an unknown token of the vocabulary', shownJson(id))
   return token
 }
 

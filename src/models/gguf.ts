@@ -6,6 +6,7 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
 import { bytesOfNumbers, NUMBER_FORMATS } from './dequantize.ts'
+import { shownJson } from './json.ts'
 import { readExactly } from './safetensors.ts'
 
 /** A value of the metadata. 64-bit integers have become numbers. */
@@ -226,7 +227,7 @@ function parseHeader(cursor: Cursor): Header {
   const metadata = new Map<string, GgufValue>()
   for (let i = 0; i < entryCount; i++) {
     const key = cursor.text()
-    if (metadata.has(key)) throw damaged(file, 'each metadata key once', `${JSON.stringify(key)} twice`)
+    if (metadata.has(key)) throw damaged(file, 'each metadata key once', `${shownJson(key)} twice`)
     metadata.set(key, readValue(cursor))
   }
   const tensors = Array.from({ length: tensorCount }, () => readDescription(cursor))
@@ -253,7 +254,7 @@ function readDescription(cursor: Cursor): Described {
   const name = cursor.text()
   const dimensions = cursor.u32()
   if (dimensions < 1 || dimensions > MAX_DIMENSIONS) {
-    throw damaged(cursor.file, `1 to ${MAX_DIMENSIONS} dimensions of ${JSON.stringify(name)}`, `${dimensions}`)
+    throw damaged(cursor.file, `1 to ${MAX_DIMENSIONS} dimensions of ${shownJson(name)}`, `${dimensions}`)
   }
   const shape = Array.from({ length: dimensions }, () => cursor.u64()).reverse()
   const code = cursor.u32()
@@ -264,7 +265,7 @@ function readDescription(cursor: Cursor): Described {
 function align(file: string, metadata: Header['metadata'], end: number): number {
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT
   if (typeof alignment !== 'number' || alignment < 1 || !Number.isInteger(Math.log2(alignment))) {
-    throw damaged(file, 'a power of two as general.alignment', JSON.stringify(alignment))
+    throw damaged(file, 'a power of two as general.alignment', shownJson(alignment))
   }
   return Math.ceil(end / alignment) * alignment
 }
@@ -277,7 +278,7 @@ interface Room {
 function placeTensors(file: string, described: readonly Described[], room: Room): ReadonlyMap<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>()
   for (const { name, format, shape, offset } of described) {
-    const what = JSON.stringify(name)
+    const what = shownJson(name)
     if (tensors.has(name)) throw damaged(file, 'each tensor once', `${what} twice`)
     if (!NUMBER_FORMATS.includes(format)) {
       const formats = NUMBER_FORMATS.join(', ')
@@ -298,7 +299,7 @@ function placeTensors(file: string, described: readonly Described[], room: Room)
 function checkLayout(file: string, tensors: readonly GgufTensor[], size: number): void {
   let end = 0
   for (const tensor of tensors.toSorted((a, b) => a.offset - b.offset)) {
-    const what = JSON.stringify(tensor.name)
+    const what = shownJson(tensor.name)
     if (tensor.offset < end)
       throw damaged(file, `${what} to begin at byte ${end} or later`, `${tensor.offset} (an overlap)`)
     end = tensor.offset + tensor.bytes

@@ -10,6 +10,10 @@ export type JsonObject = { readonly [key: string]: Json }
 
 /** The largest tokenizer files in use hold 35 MB; a text of this size still fits a JavaScript string with room to spare. */
 const MAX_JSON_BYTES = 128 * 2 ** 20
+/** Values within values: real files have about ten, and whoever walks through them may run out of stack at some thousands. */
+const MAX_DEPTH = 100
+/** As much of a value as a message shows. */
+const SHOWN_CHARACTERS = 80
 
 /** Says whether a value is a JSON object. */
 export function isObject(value: unknown): value is JsonObject {
@@ -18,7 +22,7 @@ export function isObject(value: unknown): value is JsonObject {
 
 /**
  * Reads a file that holds one JSON object.
- * @throws E_JSON where it is too large, not JSON, not an object, or names something twice.
+ * @throws E_JSON where it is too large, not JSON, not an object, nested too deeply, or names something twice.
  */
 export async function readJsonObject(file: string): Promise<JsonObject> {
   const handle = await open(file, 'r')
@@ -45,16 +49,23 @@ export function parseJsonObject(bytes: Uint8Array, file: string): JsonObject {
     throw jsonError(file, cause instanceof Error ? cause.message : String(cause), cause)
   }
   if (!isObject(value)) throw jsonError(file, 'a value of another kind')
-  const repeated = repeatedKey(text)
+  const repeated = repeatedKey(text, file)
   if (repeated !== undefined) throw jsonError(file, `the name ${JSON.stringify(repeated)} twice`)
   return value
 }
 
+/** A value as a message shows it: its JSON, cut where it is long. */
+export function shownJson(value: Json | undefined): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text
+}
+
 /** The first key that an object of this JSON text holds twice. The text is known to be valid. */
-function repeatedKey(text: string): string | undefined {
+function repeatedKey(text: string, file: string): string | undefined {
   const open: (Set<string> | undefined)[] = [] // the keys of each object that is open; undefined for an array
   for (let at = 0; at < text.length; at++) {
     const character = text[at]
+    if (open.length > MAX_DEPTH) throw jsonError(file, `values more than ${MAX_DEPTH} levels deep`)
     if (character === '{') open.push(new Set())
     else if (character === '[') open.push(undefined)
     else if (character === '}' || character === ']') open.pop()

@@ -6,7 +6,7 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { WhicheditError } from '../errors.ts'
-import { isObject, type Json, type JsonObject, parseJsonObject, readJsonObject } from './json.ts'
+import { isObject, type Json, type JsonObject, parseJsonObject, readJsonObject, shownJson } from './json.ts'
 
 /** The reference implementation's own limit: more than a header ever needs, and too little to exhaust memory. */
 const MAX_HEADER_BYTES = 100_000_000
@@ -63,7 +63,7 @@ async function readShards(folder: string): Promise<SafetensorsTable> {
   const table = new Map<string, SafetensorsEntry>()
   for (const [name, shard] of Object.entries(places)) {
     if (typeof shard !== 'string' || basename(shard) !== shard || !shard.endsWith('.safetensors')) {
-      throw damaged(indexFile, 'the names of .safetensors files beside it', JSON.stringify(shard))
+      throw damaged(indexFile, 'the names of .safetensors files beside it', shownJson(shard))
     }
     const known = shards.get(shard) ?? (await readSafetensors(join(folder, shard)))
     shards.set(shard, known)
@@ -112,11 +112,11 @@ function entryOf(file: string, name: string, value: Json, dataStart: number): Sa
   const what = JSON.stringify(name)
   const elementBytes = typeof dtype === 'string' ? ELEMENT_BYTES.get(dtype) : undefined
   if (typeof dtype !== 'string' || elementBytes === undefined) {
-    throw damaged(file, `a known element type of ${what}`, JSON.stringify(dtype))
+    throw damaged(file, `a known element type of ${what}`, shownJson(dtype))
   }
-  if (!isSizes(shape)) throw damaged(file, `whole, non-negative sizes of ${what}`, JSON.stringify(shape))
+  if (!isSizes(shape)) throw damaged(file, `whole, non-negative sizes of ${what}`, shownJson(shape))
   if (!isSizes(offsets) || offsets.length !== 2) {
-    throw damaged(file, `two offsets of ${what}`, JSON.stringify(offsets))
+    throw damaged(file, `two offsets of ${what}`, shownJson(offsets))
   }
   const [start = 0, end = 0] = offsets
   const bytes = shape.reduce((product, size) => product * size, elementBytes)

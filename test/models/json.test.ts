@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseJsonObject, readJsonObject } from '../../src/models/json.ts'
+import { parseJsonObject, readJsonObject, shownJson } from '../../src/models/json.ts'
 import { put, temporaryFolder } from '../support/model-files.ts'
 
 const parse = (text: string) => parseJsonObject(Buffer.from(text), 'x.json')
@@ -39,6 +39,15 @@ describe('parseJsonObject', () => {
     )
   })
 
+  test.each([
+    ['{"a": ', '}', 101],
+    ['{"a": [', ']}', 5000],
+  ])('refuses values nested too deeply: %s', (before, after, times) => {
+    expect(() => parse(`${before.repeat(times)}1${after.repeat(times)}`)).toThrow(
+      expect.objectContaining({ code: 'E_JSON', message: expect.stringContaining('levels deep') }),
+    )
+  })
+
   test('keeps __proto__ as a name like any other', () => {
     const value = parse('{"__proto__": {"polluted": true}}')
     expect(Object.keys(value)).toEqual(['__proto__'])
@@ -53,6 +62,14 @@ describe('parseJsonObject', () => {
       { numRuns: 40 },
     )
   })
+})
+
+test.each([
+  [undefined, 'nothing'],
+  [{ a: [1, 'x'] }, '{"a":[1,"x"]}'],
+  ['y'.repeat(1000), `"${'y'.repeat(79)}…`],
+])('shows %s in a message', (value, shown) => {
+  expect(shownJson(value)).toBe(shown)
 })
 
 describe('readJsonObject', () => {
