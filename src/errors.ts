@@ -61,6 +61,11 @@ export const ERRORS = {
       '{name} could not be fetched: {reason}. Check the network and run the same command again: it goes on where it stopped. Without a network, copy a model folder or a GGUF file to this machine and give its path as --model.',
     exit: 75,
   },
+  E_ENCODER: {
+    message:
+      'the patch finds its context by the sentence vectors of another encoder than this model has ({found}). Bring the encoder with "models pull minilm", or make the patch again.',
+    exit: 2,
+  },
   E_FACT: {
     message: '{file}, record {record} (line {line}): expected {expected}, found {found}. {advice}',
     exit: 2,

@@ -19,7 +19,7 @@ export type Family =
   | 'control'
 
 /** What a method asks of the model or the user. */
-export type Need = 'gradient' | 'hidden' | 'covariance' | 'training-facts'
+export type Need = 'gradient' | 'hidden' | 'covariance' | 'sentence-vectors' | 'training-facts'
 
 /** Settings of a method, from `hparams/<name>.yaml`. */
 export type Hparams = Readonly<Record<string, number | string | boolean>>

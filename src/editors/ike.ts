@@ -12,17 +12,17 @@
  * off, it also stands as the last demonstration, a copy. With no demonstrations and no copy the method is ICE.
  *
  * Zheng et al. 2023. Reference code: PKUnlp-icler/IKE `icl.py`, matched in texts, ratio and order; its retrieval uses a sentence
- * encoder of its own, ours the model's hidden states. ICE as in zjunlp/EasyEdit `models/ike` with `use_icl_examples: false`.
+ * encoder, ours too where there is one, else the model's hidden states. ICE as in zjunlp/EasyEdit `models/ike` with `use_icl_examples: false`.
  */
 import type { Fact } from '../facts/fact.ts'
-import { sentenceVector } from '../models/language-model.ts'
 import type { LanguageModel } from '../models/model.ts'
 import type { ContextPart, Patch } from '../models/patch.ts'
+import { sentenceVectors, vectorSource } from '../models/sentence-vectors.ts'
 import type { Random } from '../tensor/random.ts'
-import { type Tensor, zeros } from '../tensor/tensor.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
-import { orderByCosine, sentenceVectors } from './steps/sentence-vectors.ts'
+import { cachedSentenceVectors, orderByCosine } from './steps/sentence-vectors.ts'
 
 /** Settings of IKE. */
 export type IkeHparams = {
@@ -53,7 +53,7 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
   title: 'IKE',
   summary:
     'Changes nothing in the model: tells it the new fact before every question, after examples of how to use it.',
-  version: 1,
+  version: 2,
   paper: {
     authors: 'Zheng et al.',
     year: 2023,
@@ -63,7 +63,7 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
   },
   family: 'in-context',
   batch: 'many',
-  needs: ['hidden', 'training-facts'],
+  needs: ['sentence-vectors', 'training-facts'],
   hparams: {
     demonstrations: {
       meaning: 'demonstrations before a prompt, where there are facts for so many',
@@ -85,7 +85,7 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
       reference: 'none: the reference has no limit',
     },
     layer: {
-      meaning: 'layer whose output gives the sentence vectors',
+      meaning: 'layer whose output gives the sentence vectors, where there is no encoder of sentences',
       unit: 'layer',
       reference: 'none: the reference has a sentence encoder',
     },
@@ -93,27 +93,29 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
 
   async prepare({ model, hparams, material }, ctx) {
     const pool = hparams.demonstrations > 0 ? material.facts : []
-    if (pool.length === 0) return { pool, vectors: zeros([0, model.config.width]) }
-    return { pool, vectors: await sentenceVectors(model, hparams.layer, pool.map(stateFact), ctx) }
+    const source = vectorSource(model, hparams.layer)
+    return { pool, vectors: await cachedSentenceVectors(model, source, pool.map(stateFact), ctx) }
   },
 
   async edit({ model, facts, hparams, prepared, history }, ctx) {
     const entries: ContextPart['entries'][number][] = []
     const counts: number[] = []
     let longest = 0
+    const source = vectorSource(model, hparams.layer)
     for (const fact of checkFacts(ike, facts)) {
       ctx.signal.throwIfAborted()
-      const query = await sentenceVector(model, hparams.layer, stateFact(fact))
+      const query = await sentenceVectors(model, source, [stateFact(fact)])
       const random = ctx.random.stream(`ike demonstrations ${fact.id}`)
       const shown = demonstrate(prepared.pool, orderByCosine(prepared.vectors, query), hparams.demonstrations, random)
       const { before, tokens, kept } = await fitContext(model, fact, shown, hparams)
-      entries.push({ before, vector: await sentenceVector(model, hparams.layer, fact.prompt) })
+      const { data } = await sentenceVectors(model, source, [fact.prompt])
+      entries.push({ before, vector: tensor(data, [data.length]) })
       counts.push(kept)
       longest = Math.max(longest, tokens)
     }
     const part: ContextPart = {
       kind: 'context',
-      layer: hparams.layer,
+      vectors: source,
       // Newest first: of two entries for one prompt, the first is taken.
       entries: [...entries.reverse(), ...readEntries(history)],
     }

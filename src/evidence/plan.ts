@@ -124,7 +124,9 @@ function idOf(info: Omit<RunInfo, 'id'>): string {
     data: info.data.hash,
     cases: info.data.cases,
     // The order in which methods are named changes nothing; neither does what they are called.
-    methods: info.methods.map(({ name, version, hparams }) => ({ name, version, hparams })).sort(byName),
+    methods: info.methods
+      .map(({ name, version, hparams, encoder }) => ({ name, version, hparams, encoder }))
+      .sort(byName),
     probes: info.probes.map(({ name, version }) => ({ name, version })).sort(byName),
     regimes: info.regimes,
     settings: info.settings,

@@ -81,6 +81,8 @@ export interface MethodInfo {
   readonly family: Family
   readonly version: number
   readonly hparams: Hparams
+  /** Of a method that searches by sentence vectors, the hash of the encoder that made them; null: the model's own states did. */
+  readonly encoder?: string | null
 }
 
 /** A probe as it was asked. */

@@ -117,6 +117,7 @@ export const RUN_INFO = z.object({
       ]),
       version: z.number(),
       hparams: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
+      encoder: z.string().nullable().optional(),
     }),
   ),
   probes: z.array(z.object({ name: z.string(), criterion, version: z.number() })),

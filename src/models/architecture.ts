@@ -60,8 +60,8 @@ export interface Scope {
    * `<name>.bias`.
    */
   linear(x: Node, name: string, out: number, bias?: boolean): Node
-  /** The position of each token in its row [N], int64. */
-  positions(): Node
+  /** The position in its row of each of the tokens [N], int64. */
+  positions(ids: Node): Node
   /** What the encoder made of the input [N, D]; in a decoder's layers only. */
   encoded(): Node
   /** Marks an activation as a site: what is read or overwritten there happens here. */
@@ -95,8 +95,8 @@ export interface Architecture {
   open(raw: Readonly<Record<string, Json>>): Network
 }
 
-/** An architecture with its sizes: builds graphs. */
-export interface Network {
+/** The layers of an architecture with its sizes: builds graphs. */
+export interface Layers {
   readonly config: ModelConfig
   /** How each layer attends to its own stack. */
   readonly attention: readonly AttentionForm[]
@@ -114,6 +114,10 @@ export interface Network {
   fromDownProjection(scope: Scope, layer: number, cut: LayerCut): Node
   /** What follows the encoder's last layer; in an encoder-decoder: [N, D] → [N, D]. */
   endEncoder?(scope: Scope, x: Node): Node
+}
+
+/** Layers with a head that predicts tokens. */
+export interface Network extends Layers {
   /** Final norm and head: [R, D] → [R, V]. */
   head(scope: Scope, x: Node): Node
 }

@@ -13,7 +13,7 @@ import { softmax } from '../graph/ops/normalize.ts'
 import { broadcastTo } from '../graph/ops/reduce.ts'
 import { gatherRows } from '../graph/ops/rows.ts'
 import { concat, reshape, transpose } from '../graph/ops/shape.ts'
-import type { AttentionForm, Network, Scope } from './architecture.ts'
+import type { AttentionForm, Layers, Scope } from './architecture.ts'
 import type { ModelConfig } from './model.ts'
 import { rotariesOf } from './positions.ts'
 
@@ -21,7 +21,7 @@ import { rotariesOf } from './positions.ts'
 export type Attention = Scope['attention']
 
 /** What attention needs to know of a network. */
-export type AttentionNetwork = Pick<Network, 'config' | 'attention'>
+export type AttentionNetwork = Pick<Layers, 'config' | 'attention'>
 
 /** Keys and values of one layer [B, KV, ·, E]. */
 export interface KeysValues {

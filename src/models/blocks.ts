@@ -35,7 +35,7 @@ export interface SizeOptions {
   readonly headWidth?: number
 }
 
-/** Reads the sizes of a decoder-only model. @throws E_CONFIG */
+/** Reads the sizes of a model of one stack, decoder-only unless said otherwise. @throws E_CONFIG */
 export function readSizes(read: ConfigReader, architecture: string, options: SizeOptions = {}): ModelConfig {
   const { keys = SIZE_KEYS, tiedHead = false, mlpFactor, headWidth } = options
   const width = read.positive(keys.width)

@@ -2,12 +2,14 @@
  * The weights that a network uses, with their shapes as stored: found by building its graph once and noting what it asks
  * for. So an architecture says each weight's name and shape in one place, where it is used.
  */
+import { WhicheditError } from '../errors.ts'
 import { input, type Node } from '../graph/graph.ts'
-import type { Network, Scope } from './architecture.ts'
+import type { Layers, Network, Scope } from './architecture.ts'
 import { runLayers, TOKENS } from './scope.ts'
+import type { ModelFiles } from './weights.ts'
 
 /** Every weight of a network by name, with its shape as stored. */
-export function declaredWeights(network: Network): ReadonlyMap<string, readonly number[]> {
+export function declaredWeights(network: Layers | Network): ReadonlyMap<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>()
   const { heads, headWidth } = network.config
   const weight = (name: string, shape: readonly number[]): Node => {
@@ -23,7 +25,7 @@ export function declaredWeights(network: Network): ReadonlyMap<string, readonly 
       if (bias) weight(`${name}.bias`, [out])
       return input('linear', [x.shape[0] ?? TOKENS, out])
     },
-    positions: () => input('positions', [TOKENS], 'int64'),
+    positions: ({ shape }) => input('positions', shape, 'int64'),
     encoded: () => encoded,
     endEncoder(made) {
       encoded = made
@@ -31,6 +33,31 @@ export function declaredWeights(network: Network): ReadonlyMap<string, readonly 
     site: (_kind, _layer, value) => value,
     attention: (_layer, { q }) => input('attended', [q.shape[0] ?? TOKENS, heads * headWidth]),
   }
-  network.head(scope, runLayers(network, scope))
+  const isEncoder = network.config.layers === network.config.encoderLayers
+  const x = runLayers(network, scope, isEncoder ? { part: 'encoder' } : {})
+  if ('head' in network) network.head(scope, x)
   return shapes
+}
+
+/**
+ * The weights of files under the names that a network has for them. Checkpoints of a bare model leave out what the names
+ * begin with.
+ * @throws E_WEIGHT, E_SHAPE where one that the network uses is missing or has another shape.
+ */
+export function matchWeights(
+  network: Layers | Network,
+  files: ModelFiles['weights'],
+  prefix = '',
+): ModelFiles['weights'] {
+  const isWhole = prefix === '' || [...files.keys()].some((name) => name.startsWith(prefix))
+  const weights = isWhole ? files : new Map([...files].map(([name, weight]) => [prefix + name, weight]))
+  for (const [name, shape] of declaredWeights(network)) {
+    const found = weights.get(name)
+    if (found === undefined) throw new WhicheditError('E_WEIGHT', { name })
+    if (found.shape.join() !== shape.join()) {
+      const what = `expected [${shape.join(', ')}] by config.json, found [${found.shape.join(', ')}]`
+      throw new WhicheditError('E_SHAPE', { where: name, what })
+    }
+  }
+  return weights
 }

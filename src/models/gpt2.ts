@@ -48,7 +48,7 @@ export const gpt2: Architecture = {
       }),
 
       embed(scope, ids) {
-        const places = gatherRows(scope.weight('transformer.wpe.weight', [contextLength, width]), scope.positions())
+        const places = gatherRows(scope.weight('transformer.wpe.weight', [contextLength, width]), scope.positions(ids))
         return add(embedAt(scope, EMBEDDING, ids, [vocabulary, width]), places)
       },
 

@@ -2,9 +2,9 @@
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import type { SessionOptions } from '../graph/session.ts'
-import type { Architecture, Network } from './architecture.ts'
+import type { Architecture } from './architecture.ts'
 import { inChat } from './chat-template.ts'
-import { declaredWeights } from './declared-weights.ts'
+import { matchWeights } from './declared-weights.ts'
 import { gemma } from './gemma.ts'
 import { gemma2 } from './gemma2.ts'
 import { gemma3 } from './gemma3.ts'
@@ -20,6 +20,7 @@ import { opt } from './opt.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
 import { qwen3 } from './qwen3.ts'
+import { openSentenceEncoder } from './sentence-encoder.ts'
 import { Sessions } from './sessions.ts'
 import { t5 } from './t5.ts'
 import type { ModelFiles } from './weights.ts'
@@ -47,49 +48,58 @@ export type OpenModel = LanguageModel & {
   close(): Promise<void>
 }
 
+/** How a model is opened. */
+export interface OpenOptions extends SessionOptions {
+  /** Ask it through its chat template. */
+  readonly chat?: boolean
+}
+
+/** Name of the encoder that finds related sentences where this machine has it. */
+export const ENCODER = 'minilm'
+
 /**
- * Finds a model by path or name and opens it.
- * @param options `chat`: ask it through its chat template.
+ * Finds a model by path or name and opens it, with the encoder of sentences that this machine has.
  * @throws E_MODEL_UNKNOWN, E_ARCHITECTURE, E_CONFIG, E_CHAT_TEMPLATE and what reading its files raises
  */
 export async function loadModel(
   reference: string,
   places: ModelPlaces,
   ctx: Context,
-  { chat = false, ...options }: SessionOptions & { readonly chat?: boolean } = {},
+  { chat = false, ...options }: OpenOptions = {},
 ): Promise<OpenModel> {
   const files = await findModel(reference, ctx, places)
-  return openModel(chat ? inChat(files) : files, options)
+  return openModel(chat ? inChat(files) : files, { ...options, encoder: await findEncoder(ctx, places) })
+}
+
+/** The files of the encoder of sentences; null where this machine has none. */
+export async function findEncoder(ctx: Context, places: ModelPlaces): Promise<ModelFiles | null> {
+  try {
+    return await findModel(ENCODER, ctx, places)
+  } catch (error) {
+    if (error instanceof WhicheditError && error.code === 'E_MODEL_UNKNOWN') return null
+    throw error
+  }
 }
 
 /** Opens a model whose files were found. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
-export function openModel(files: ModelFiles, options: SessionOptions = {}): OpenModel {
+export function openModel(
+  files: ModelFiles,
+  { encoder: encoderFiles, ...options }: SessionOptions & { readonly encoder?: ModelFiles | null } = {},
+): OpenModel {
   const type = String(files.config.model_type)
   const architecture = Object.values(ARCHITECTURES).find(({ modelTypes }) => modelTypes.includes(type))
   if (architecture === undefined) {
     throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
   }
   const network = architecture.open(files.config)
-  const weights = withPrefix(files.weights, architecture.prefix)
-  checkWeights(network, weights)
+  const weights = matchWeights(network, files.weights, architecture.prefix)
   const sessions = new Sessions(options)
-  const model = openLanguageModel({ ...files, weights }, { network, weights, sessions })
-  return { ...model, close: () => sessions.close() }
-}
-
-/** Checkpoints of a bare model leave out what the names of its weights begin with. */
-function withPrefix(weights: ModelFiles['weights'], prefix = ''): ModelFiles['weights'] {
-  const isWhole = prefix === '' || [...weights.keys()].some((name) => name.startsWith(prefix))
-  return isWhole ? weights : new Map([...weights].map(([name, weight]) => [prefix + name, weight]))
-}
-
-function checkWeights(network: Network, weights: ModelFiles['weights']): void {
-  for (const [name, shape] of declaredWeights(network)) {
-    const found = weights.get(name)
-    if (found === undefined) throw new WhicheditError('E_WEIGHT', { name })
-    if (found.shape.join() !== shape.join()) {
-      const what = `expected [${shape.join(', ')}] by config.json, found [${found.shape.join(', ')}]`
-      throw new WhicheditError('E_SHAPE', { where: name, what })
-    }
+  const encoder = encoderFiles ? openSentenceEncoder(encoderFiles, options) : null
+  const model = openLanguageModel({ ...files, weights }, { network, weights, sessions }, encoder)
+  return {
+    ...model,
+    async close() {
+      await Promise.all([sessions.close(), encoder?.close()])
+    },
   }
 }

@@ -1,7 +1,8 @@
 /** The language model that editors and probes see: thin forms over `run` and generation, with patches applied. */
 import { createHash } from 'node:crypto'
 import { WhicheditError } from '../errors.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { chunksByLength } from './chunks.ts'
 import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
 import { generateIds } from './generate.ts'
 import { mergePatches } from './merged-patch.ts'
@@ -13,6 +14,7 @@ import type {
   RunRequest,
   RunResult,
   ScoreQuery,
+  SentenceEncoder,
   TargetScore,
   WeightRole,
 } from './model.ts'
@@ -20,6 +22,7 @@ import type { ContextPart, Patch } from './patch.ts'
 import { computePrefix } from './prefix.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
+import { cosine, sentenceVectors } from './sentence-vectors.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
 
@@ -33,11 +36,16 @@ const CACHE_BYTES = 256 * 2 ** 20
 interface Core {
   readonly files: ModelFiles
   readonly engine: Engine
+  readonly encoder: SentenceEncoder | null
 }
 
-/** Opens the unedited model over its engine. */
-export function openLanguageModel(files: ModelFiles, engine: Engine): LanguageModel {
-  return makeModel({ files, engine }, [])
+/** Opens the unedited model over its engine, with an encoder of sentences where there is one. */
+export function openLanguageModel(
+  files: ModelFiles,
+  engine: Engine,
+  encoder: SentenceEncoder | null = null,
+): LanguageModel {
+  return makeModel({ files, engine, encoder }, [])
 }
 
 function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
@@ -62,6 +70,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     name: files.name,
     config: engine.network.config,
     tokenizer,
+    encoder: core.encoder,
     patches,
 
     run: async (request: RunRequest): Promise<RunResult> => runRequest(engine, await edits(), request),
@@ -140,56 +149,14 @@ async function contextFor(core: Core, context: ContextPart, prompt: string): Pro
   const [first] = context.entries
   if (first === undefined) return ''
   if (context.entries.length === 1) return first.before
-  const query = await sentenceVector(makeModel(core, []), context.layer, prompt)
-  const similarity = context.entries.map(({ vector }) => cosine(vector.data, query.data))
+  const query = await sentenceVectors(makeModel(core, []), context.vectors, [prompt])
+  const similarity = context.entries.map(({ vector }) => cosine(vector, query))
   return context.entries[similarity.indexOf(Math.max(...similarity))]?.before ?? ''
-}
-
-/** The mean of a text's hidden states at `block-output.<layer>` [D]. */
-export async function sentenceVector(model: LanguageModel, layer: number, text: string): Promise<Tensor> {
-  const { ids } = await model.tokenizer.encode(text)
-  const rows = [ids.length > 0 ? ids : Int32Array.of(model.tokenizer.endsOfText[0])]
-  const { reads } = await model.run({ tokens: { rows }, read: [{ site: `block-output.${layer}`, at: 'all' }] })
-  const states = reads[0] ?? tensor(new Float32Array(0), [0, 0])
-  const [count = 0, width = 0] = states.shape
-  const mean = new Float32Array(width)
-  for (let i = 0; i < states.data.length; i++) mean[i % width] = (mean[i % width] ?? 0) + (states.data[i] ?? 0) / count
-  return tensor(mean, [width])
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let product = 0
-  let aa = 0
-  let bb = 0
-  for (let i = 0; i < a.length; i++) {
-    const x = a[i] ?? 0
-    const y = b[i] ?? 0
-    product += x * y
-    aa += x * x
-    bb += y * y
-  }
-  return product / Math.sqrt(aa * bb || 1)
 }
 
 /** Bytes of the keys and values of one position. */
 function cacheBytes({ layers, kvHeads, headWidth }: ModelConfig): number {
   return layers * 2 * kvHeads * headWidth * Float32Array.BYTES_PER_ELEMENT
-}
-
-/** Groups items of similar length so that a group, padded to its longest, stays within a number of tokens. */
-function chunksByLength<T>(
-  items: readonly T[],
-  lengthOf: (item: T) => number,
-  limit: number,
-): { readonly item: T; readonly index: number }[][] {
-  const sorted = items.map((item, index) => ({ item, index })).sort((a, b) => lengthOf(a.item) - lengthOf(b.item))
-  const chunks: { item: T; index: number }[][] = []
-  for (const entry of sorted) {
-    const open = chunks.at(-1)
-    if (open !== undefined && lengthOf(entry.item) * (open.length + 1) <= limit) open.push(entry)
-    else chunks.push([entry])
-  }
-  return chunks
 }
 
 async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: readonly string[]): Promise<boolean> {

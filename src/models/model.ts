@@ -169,6 +169,18 @@ export interface ModelConfig {
 /** The editable weights of a layer, by role. */
 export type WeightRole = 'mlp-down' | 'mlp-up' | 'mlp-gate' | 'attention-output'
 
+/** What turns sentences into vectors by which related ones are found. */
+export interface SentenceEncoder {
+  /** What a person calls it: `minilm`. */
+  readonly name: string
+  /** Hash of what determines the vectors. */
+  readonly id: string
+  /** D */
+  readonly width: number
+  /** A row of length one for each text [R, D]. */
+  vectors(texts: readonly string[]): Promise<Tensor>
+}
+
 /** A language model, edited or not. */
 export interface LanguageModel {
   /** Hash of weights, configuration, tokenizer and patches. */
@@ -177,6 +189,8 @@ export interface LanguageModel {
   readonly name: string
   readonly config: ModelConfig
   readonly tokenizer: Tokenizer
+  /** What finds related sentences; null: the model's own hidden states do. */
+  readonly encoder: SentenceEncoder | null
   /** The patches on it, in order; none on the unedited model. */
   readonly patches: readonly Patch[]
   run(request: RunRequest): Promise<RunResult>

@@ -47,7 +47,7 @@ export const opt: Architecture = {
         const first = constant(BigInt64Array.of(BigInt(FIRST_POSITION)), [], 'int64')
         const tokens = embedAt(scope, EMBEDDING, ids, [vocabulary, embedded])
         const widened = embedded === width ? tokens : scope.linear(tokens, 'model.decoder.project_in', width)
-        return add(widened, gatherRows(table, add(scope.positions(), first)))
+        return add(widened, gatherRows(table, add(scope.positions(ids), first)))
       },
 
       toDownProjection(scope, layer, input) {

@@ -13,7 +13,7 @@ import { WhicheditError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import { parseJsonObject } from './json.ts'
-import type { CodebookPart, Patch } from './patch.ts'
+import type { CodebookPart, Patch, VectorSource } from './patch.ts'
 
 const FORMAT = 'whichedit/patch@1'
 const LENGTH_BYTES = 8
@@ -27,7 +27,7 @@ type PartOf<T> =
   | { kind: 'low-rank'; weight: string; left: T; right: T }
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
-  | { kind: 'context'; layer: number; entries: readonly { before: string; vector: T }[] }
+  | { kind: 'context'; vectors: VectorSource; entries: readonly { before: string; vector: T }[] }
 
 /** What stands for a tensor in the header. */
 type Shaped = Pick<Tensor, 'shape'>
@@ -47,7 +47,7 @@ const part = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('context'),
-    layer: z.int().min(0),
+    vectors: z.union([z.strictObject({ encoder: z.string() }), z.strictObject({ layer: z.int().min(0) })]),
     entries: z.array(z.strictObject({ before: z.string(), vector: shape(1) })),
   }),
 ])

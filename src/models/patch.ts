@@ -43,13 +43,18 @@ export interface CodebookPart {
 }
 
 /**
+ * Where the vectors of sentences come from: an encoder, named by its hash, or the mean of the unedited model's own hidden
+ * state at `block-output.<layer>`.
+ */
+export type VectorSource = { readonly encoder: string } | { readonly layer: number }
+
+/**
  * Puts text before a prompt. With one entry, always that one; with several, the one whose vector is nearest (cosine) to
- * the prompt's sentence vector, which is the mean of the unedited model's hidden state at `block-output.<layer>`.
- * A later context takes the place of an earlier one.
+ * the prompt's. A later context takes the place of an earlier one.
  */
 export interface ContextPart {
   readonly kind: 'context'
-  readonly layer: number
+  readonly vectors: VectorSource
   readonly entries: readonly {
     readonly before: string
     /** [D] */

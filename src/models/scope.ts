@@ -11,7 +11,7 @@ import { gatherRows, replaceRows } from '../graph/ops/rows.ts'
 import { lessOrEqual, where } from '../graph/ops/select.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { LayerCut, Network, Scope } from './architecture.ts'
+import type { LayerCut, Layers, Scope } from './architecture.ts'
 import type { Attention } from './attention.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite } from './model.ts'
@@ -20,7 +20,7 @@ import type { StoredWeight } from './weights.ts'
 
 /** What decides a graph besides the architecture. */
 export interface ScopePlan {
-  readonly network: Network
+  readonly network: Layers
   readonly weights: ReadonlyMap<string, StoredWeight>
   readonly patch: MergedPatch
   /** Weights that are fed [in, out] instead of read from the files: by a request, or because of a dense delta. */
@@ -40,7 +40,7 @@ export interface OpenScope extends Scope {
 export function openScope(plan: ScopePlan): OpenScope {
   const stored = new Map<string, Node>()
   const inner = new Map<number, Node>()
-  const positions = input('positions', [TOKENS], 'int64')
+  const positions = new Map<Dim | undefined, Node>()
   let encoded: Node = input('encoded', [INPUT_TOKENS, plan.network.config.width])
 
   const weight = (name: string): Node => {
@@ -70,7 +70,12 @@ export function openScope(plan: ScopePlan): OpenScope {
       const y = product(x, `${name}.weight`, out)
       return bias ? add(y, weight(`${name}.bias`)) : y
     },
-    positions: () => positions,
+    positions({ shape }) {
+      const name = shape[0] === INPUT_TOKENS ? 'input-positions' : 'positions'
+      const node = positions.get(shape[0]) ?? input(name, shape, 'int64')
+      positions.set(shape[0], node)
+      return node
+    },
     encoded: () => encoded,
     endEncoder(made) {
       encoded = made
@@ -119,7 +124,7 @@ export interface LayerRun {
  * Layers of a network over the tokens fed as `ids` (an encoder's as `input-ids`): the residual stream after the last [N, D],
  * or what the encoder made.
  */
-export function runLayers(network: Network, scope: OpenScope, { part, from, atCut }: LayerRun = {}): Node {
+export function runLayers(network: Layers, scope: OpenScope, { part, from, atCut }: LayerRun = {}): Node {
   const { layers, encoderLayers } = network.config
   let next = from ? from.layer + 1 : part === 'decoder' ? encoderLayers : 0
   let x = from && network.fromDownProjection(scope, from.layer, from.cut)

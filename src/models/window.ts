@@ -6,7 +6,7 @@
 import { WhicheditError } from '../errors.ts'
 import type { AnyTensor } from '../graph/session.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { Network } from './architecture.ts'
+import type { Layers, Network } from './architecture.ts'
 import { maskName, type Past } from './attention.ts'
 import type { ModelConfig, Position, Read, RunRequest, Site, TokenBatch } from './model.ts'
 import {
@@ -188,12 +188,16 @@ function encoderDecoderFeeds(
 }
 
 /** What an encoder is fed for the tokens of its input. */
-export function inputFeeds(network: Network, prompts: readonly Int32Array[]): Record<string, AnyTensor> {
+export function inputFeeds(network: Layers, prompts: readonly Int32Array[]): Record<string, AnyTensor> {
   const lengths = prompts.map((prompt) => prompt.length)
   const I = Math.max(...lengths)
   const relative = network.attention[0]?.relative
   return {
     'input-ids': paddedIds(prompts, I),
+    'input-positions': tokenPositions(
+      prompts.map(() => 0),
+      I,
+    ),
     'input-mask': inputMask(lengths),
     ...(relative ? { 'input-buckets': bucketFeed(relative, { start: 0, T: I, S: I, bothWays: true }) } : {}),
   }

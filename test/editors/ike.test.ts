@@ -149,7 +149,7 @@ describe('against PyTorch', () => {
     const { prepared, entries, patch } = await edit([FACT], { ...SETTINGS, demonstrations: 1 })
     expectClose(prepared.vectors.data, GOLDEN.vectors, F32_FORWARD, 'vectors')
     expectClose(entries[0]?.vector.data, GOLDEN.promptVector, F32_FORWARD, 'prompt vector')
-    expect(contextOf(patch).layer).toBe(GOLDEN.layer)
+    expect(contextOf(patch).vectors).toEqual({ layer: GOLDEN.layer })
     const ice = await edit([FACT], SETTINGS)
     const [score] = await model.withPatch(ice.patch).score([{ prompt: FACT.prompt, target: FACT.targetNew }])
     expectClose(score?.logProbs, GOLDEN.targetLogProbs, F32_FORWARD, 'log-probabilities')
@@ -188,7 +188,10 @@ describe('several facts', () => {
     const [newest] = third.entries
     if (newest === undefined) throw new Error('no entry')
     expect(newest.before).toContain('The capital of France is Cairo')
-    const alone: Patch = { parts: [{ kind: 'context', layer: SETTINGS.layer, entries: [newest] }], report: {} }
+    const alone: Patch = {
+      parts: [{ kind: 'context', vectors: { layer: SETTINGS.layer }, entries: [newest] }],
+      report: {},
+    }
     expect(await ask([first.patch, second.patch, third.patch], FACT)).toEqual(await ask([alone], FACT))
     expect(await ask([first.patch, second.patch], FACT)).toEqual(await ask([first.patch], FACT))
   })

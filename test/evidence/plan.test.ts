@@ -90,6 +90,15 @@ describe('a plan', () => {
         ],
       },
     ],
+    [
+      'encoder of sentences',
+      {
+        methods: [
+          { ...STUB, encoder: 'e' },
+          { ...STUB, name: 'other' },
+        ],
+      },
+    ],
     ['set of probes', { probes: [PROBES.reliability] }],
     ['version of a probe', { probes: [{ ...PROBES.reliability, version: 2 }, PROBES.neighbours] }],
     ['seed', { settings: { ...REQUEST.settings, seed: 2 } }],

@@ -21,7 +21,7 @@ const PATCH: Patch = {
     },
     {
       kind: 'context',
-      layer: 0,
+      vectors: { layer: 0 },
       entries: [
         { before: 'New Fact: naïve "x" 日本 🇫🇷\n', vector: numbers([2], 1, 2) },
         { before: '', vector: numbers([2], 3, 4) },

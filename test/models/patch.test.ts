@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { CodebookPart, Patch, PatchPart } from '../../src/models/patch.ts'
+import { sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose } from '../support/close.ts'
@@ -201,7 +202,9 @@ describe('context', () => {
   test('stands before the prompt, in scoring and in generation', async () => {
     const before = 'New Fact: Rome is in France\n'
     const vector = randomTensor([32])
-    const patched = model.withPatch(patchOf({ kind: 'context', layer: LAYER, entries: [{ before, vector }] }))
+    const patched = model.withPatch(
+      patchOf({ kind: 'context', vectors: { layer: LAYER }, entries: [{ before, vector }] }),
+    )
     const [scored] = await patched.score([{ prompt: 'Rome is in', target: 'Spain' }])
     const [byHand] = await model.score([{ prompt: `${before}Rome is in`, target: 'Spain' }])
     expect(scored).toEqual(byHand)
@@ -211,12 +214,12 @@ describe('context', () => {
   })
 
   test('of several, the one nearest to the prompt is taken', async () => {
-    const { sentenceVector } = await import('../../src/models/language-model.ts')
     const texts = ['The capital of France is', 'People in Japan speak']
-    const entries = await Promise.all(
-      texts.map(async (text) => ({ before: `${text}: `, vector: await sentenceVector(model, LAYER, text) })),
-    )
-    const patched = model.withPatch(patchOf({ kind: 'context', layer: LAYER, entries }))
+    const { data } = await sentenceVectors(model, { layer: LAYER }, texts)
+    const { width } = model.config
+    const vectorOf = (i: number) => tensor(data.slice(i * width, (i + 1) * width), [width])
+    const entries = texts.map((text, i) => ({ before: `${text}: `, vector: vectorOf(i) }))
+    const patched = model.withPatch(patchOf({ kind: 'context', vectors: { layer: LAYER }, entries }))
     for (const text of texts) {
       expect(await patched.score([{ prompt: text, target: 'x' }])).toEqual(
         await model.score([{ prompt: `${text}: ${text}`, target: 'x' }]),

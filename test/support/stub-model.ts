@@ -11,7 +11,7 @@ import { zeros } from '../../src/tensor/tensor.ts'
 /** A patch that makes a stub model answer a prompt so. */
 export function makeStubPatch(answers: Readonly<Record<string, string>>, report: Patch['report'] = {}): Patch {
   const entries = Object.entries(answers).map((entry) => ({ before: JSON.stringify(entry), vector: zeros([1]) }))
-  return { parts: [{ kind: 'context', layer: 0, entries }], report }
+  return { parts: [{ kind: 'context', vectors: { layer: 0 }, entries }], report }
 }
 
 /** What a stub model is made of. */
@@ -52,6 +52,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
       contextLength: 64,
       tiedHead: true,
     },
+    encoder: null,
     tokenizer: {
       endsOfText: [0],
       encode: async (text) => ({ ids: new Int32Array(idsOf(text)), offsets: [] }),

@@ -3,10 +3,13 @@ import { Args } from '@oclif/core'
 import { formatCitation } from '../../citation.ts'
 import type { Editor, HparamField } from '../../editors/editor.ts'
 import { type HparamValue, readPublishedHparams } from '../../editors/hparams.ts'
+import { ENCODER } from '../../models/index.ts'
+import { listModels } from '../../models/inventory.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatColumns, wrap } from '../support/columns.ts'
 import { SCHEMA_VERSION } from '../support/failure.ts'
 import { findMethod } from '../support/methods.ts'
+import { modelPlaces } from '../support/places.ts'
 
 /** A setting as it is shown. */
 interface Setting extends HparamField {
@@ -30,7 +33,8 @@ export default class MethodsShow extends BaseCommand {
       ...field,
       value: defaults[name] ?? null,
     }))
-    this.log(formatMethod(editor, settings, this.display().columns))
+    const vectors = editor.needs.includes('sentence-vectors') ? await describeVectors() : null
+    this.log(formatMethod(editor, settings, vectors, this.display().columns))
     const { name, title, summary, family, paper, batch, needs, version } = editor
     return {
       schemaVersion: SCHEMA_VERSION,
@@ -41,6 +45,7 @@ export default class MethodsShow extends BaseCommand {
       paper,
       batch,
       needs,
+      sentenceVectors: vectors,
       version,
       settings,
       models,
@@ -48,7 +53,16 @@ export default class MethodsShow extends BaseCommand {
   }
 }
 
-function formatMethod(editor: Editor, settings: readonly Setting[], columns: number): string {
+/** What makes the sentence vectors of methods that search by them, on this machine. */
+async function describeVectors(): Promise<string> {
+  const models = await listModels(modelPlaces())
+  const isHere = models.some(({ name, path }) => name === ENCODER && path !== null)
+  return isHere
+    ? `by the encoder ${ENCODER}`
+    : `by the edited model's own hidden states, as ${ENCODER} is not here: models pull ${ENCODER} brings it`
+}
+
+function formatMethod(editor: Editor, settings: readonly Setting[], vectors: string | null, columns: number): string {
   const { title, name, family, summary, paper, batch, needs } = editor
   const facts = [
     ['Family', family],
@@ -56,6 +70,7 @@ function formatMethod(editor: Editor, settings: readonly Setting[], columns: num
     ['Code', paper.code ?? 'none published'],
     ['Facts', batch === 'one' ? 'one an edit; a batch is edited one after another' : 'many in one edit'],
     ['Needs', needs.length === 0 ? 'nothing' : needs.join(', ')],
+    ...(vectors === null ? [] : [['Vectors', vectors]]),
   ]
   const rows = settings.map((setting) => [
     setting.name,

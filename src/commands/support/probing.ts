@@ -12,7 +12,7 @@ import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
 import { readFacts } from '../../facts/index.ts'
 import { inChat } from '../../models/chat-template.ts'
-import { openModel } from '../../models/index.ts'
+import { findEncoder, openModel } from '../../models/index.ts'
 import { findModel } from '../../models/locate.ts'
 import { PROBES } from '../../probes/index.ts'
 import { Interruption } from './failure.ts'
@@ -87,10 +87,13 @@ async function planProbing(request: ProbingRequest, ctx: Context, { config }: Pr
   const model = openModel(request.chat ? inChat(files) : files)
   try {
     const { id, name, config: shape } = model
+    const encoder = await findEncoder(ctx, modelPlaces())
     const methods = await Promise.all(
       request.methods.map(async (editor): Promise<MethodInfo> => {
         const hparams = await loadHparams(editor, shape)
-        return { name: editor.name, title: editor.title, family: editor.family, version: editor.version, hparams }
+        const { name, title, family, version, needs } = editor
+        const searches = needs.includes('sentence-vectors')
+        return { name, title, family, version, hparams, ...(searches ? { encoder: encoder?.fingerprint ?? null } : {}) }
       }),
     )
     const { architecture, layers, width } = shape

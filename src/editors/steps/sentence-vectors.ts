@@ -1,40 +1,43 @@
-/**
- * Texts as vectors of the model's own: the mean of its hidden states over a text's tokens. They stand in for the sentence
- * encoder of the papers, which would be a second model to fetch. Large lists are cached by model, layer and texts.
- */
+/** Texts as vectors, kept in the cache by what made them, and the order of their likeness to one. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { writeWhole } from '../../disk.ts'
-import { sentenceVector } from '../../models/language-model.ts'
 import type { LanguageModel } from '../../models/model.ts'
-import { dot, norm } from '../../tensor/linalg.ts'
+import type { VectorSource } from '../../models/patch.ts'
+import { cosine, sentenceVectors } from '../../models/sentence-vectors.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 
+/** Sentences whose vectors are made before the work is looked after again. */
+const CHUNK = 32
+
 /**
- * The vectors of texts, one row each [N, D], read at `block-output.<layer>`; taken from the cache where they were made before.
+ * The vectors of texts, one row each [N, D]; taken from the cache where they were made before.
  * @throws E_DISK_FULL, E_NOT_WRITABLE where the cache cannot be written.
  */
-export async function sentenceVectors(
+export async function cachedSentenceVectors(
   model: LanguageModel,
-  layer: number,
+  source: VectorSource,
   texts: readonly string[],
   ctx: Context,
 ): Promise<Tensor> {
-  const shape = [texts.length, model.config.width]
+  const width = 'layer' in source ? model.config.width : (model.encoder?.width ?? 0)
+  const shape = [texts.length, width]
+  const maker = 'layer' in source ? [model.id, source.layer] : [source.encoder]
   const key = createHash('sha256')
-    .update(JSON.stringify([model.id, layer, texts]))
+    .update(JSON.stringify([...maker, texts]))
     .digest('hex')
   const file = join(ctx.cacheDir, 'sentence-vectors', `${key}.f32`)
-  const cached = await readFloats(file, texts.length * model.config.width)
+  const cached = await readFloats(file, texts.length * width)
   if (cached !== null) return tensor(cached, shape)
 
-  const vectors = tensor(new Float32Array(texts.length * model.config.width), shape)
-  for (const [i, text] of texts.entries()) {
+  const vectors = tensor(new Float32Array(texts.length * width), shape)
+  for (let start = 0; start < texts.length; start += CHUNK) {
     ctx.signal.throwIfAborted()
-    vectors.data.set((await sentenceVector(model, layer, text)).data, i * model.config.width)
-    ctx.progress({ task: 'sentence vectors', done: i + 1, total: texts.length, unit: 'sentences' })
+    const chunk = texts.slice(start, start + CHUNK)
+    vectors.data.set((await sentenceVectors(model, source, chunk)).data, start * width)
+    ctx.progress({ task: 'sentence vectors', done: start + chunk.length, total: texts.length, unit: 'sentences' })
   }
   await writeWhole(file, Buffer.from(vectors.data.buffer))
   return vectors
@@ -44,8 +47,8 @@ export async function sentenceVectors(
 export function orderByCosine(vectors: Tensor, query: Tensor): number[] {
   const [count = 0, width = 0] = vectors.shape
   const similarity = Array.from({ length: count }, (_, i) => {
-    const row = vectors.data.subarray(i * width, (i + 1) * width)
-    return dot(row, query.data) / (norm(row) * norm(query.data) || 1)
+    const row = tensor(vectors.data.subarray(i * width, (i + 1) * width), [width])
+    return cosine(row, query)
   })
   return similarity.map((_, i) => i).sort((a, b) => (similarity[b] ?? 0) - (similarity[a] ?? 0))
 }

@@ -1,6 +1,12 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import MethodsShow from '../../../src/commands/methods/show.ts'
 import { EDITORS } from '../../../src/editors/index.ts'
+import { snapshotFolder } from '../../../src/models/hub-cache.ts'
+import { ENCODER } from '../../../src/models/index.ts'
+import { KNOWN_MODELS, type KnownModel } from '../../../src/models/known.ts'
 import { runCommand } from '../../support/run-command.ts'
 
 test('shows idea, paper, needs and settings', async () => {
@@ -30,4 +36,19 @@ test('names the nearest method for a word that names none', async () => {
 
 test('refuses names of the object prototype', async () => {
   expect((await runCommand(MethodsShow, ['constructor'])).exit).toBe(2)
+})
+
+test('says what makes the sentence vectors of a method that searches by them, and of no other', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'whichedit-test-'))
+  const vectorsOf = async (name: string) =>
+    JSON.parse((await runCommand(MethodsShow, [name, '--json'], { env: { HF_HOME: folder } })).stdout).sentenceVectors
+  expect(await vectorsOf('ft-m')).toBeNull()
+  expect(await vectorsOf('ike')).toMatch(/own hidden states, .* models pull minilm brings it$/)
+  const minilm = KNOWN_MODELS.find(({ name }) => name === ENCODER)
+  for (const { path } of minilm?.files ?? []) {
+    const file = join(snapshotFolder(minilm as KnownModel, join(folder, 'hub')), path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, 'x')
+  }
+  expect(await vectorsOf('ike')).toBe('by the encoder minilm')
 })

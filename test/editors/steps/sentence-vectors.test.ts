@@ -1,9 +1,9 @@
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { orderByCosine, sentenceVectors } from '../../../src/editors/steps/sentence-vectors.ts'
+import { cachedSentenceVectors, orderByCosine } from '../../../src/editors/steps/sentence-vectors.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
-import { sentenceVector } from '../../../src/models/language-model.ts'
+import { sentenceVectors } from '../../../src/models/sentence-vectors.ts'
 import { tensor } from '../../../src/tensor/tensor.ts'
 import { openTinyModel, testContext } from '../../support/tiny-model.ts'
 
@@ -16,34 +16,34 @@ beforeAll(async () => {
 afterAll(() => model.close())
 
 test('are the vectors of the texts, one a row', async () => {
-  const vectors = await sentenceVectors(model, 1, TEXTS, testContext())
+  const vectors = await cachedSentenceVectors(model, { layer: 1 }, TEXTS, testContext())
   expect(vectors.shape).toEqual([3, model.config.width])
   for (const [i, text] of TEXTS.entries()) {
     const row = vectors.data.subarray(i * model.config.width, (i + 1) * model.config.width)
-    expect(row).toEqual((await sentenceVector(model, 1, text)).data)
+    expect(row).toEqual((await sentenceVectors(model, { layer: 1 }, [text])).data)
   }
 })
 
 test.each([
   ['left alone', () => {}, 0],
-  ['cut short', (file: string) => truncateSync(file, 7), 3],
-  ['filled with numbers that are none', (file: string) => writeFileSync(file, Buffer.alloc(4 * 3 * 32, 0xff)), 3],
+  ['cut short', (file: string) => truncateSync(file, 7), 1],
+  ['filled with numbers that are none', (file: string) => writeFileSync(file, Buffer.alloc(4 * 3 * 32, 0xff)), 1],
 ])('come from the cache the second time, unless the file is damaged: %s', async (_, damage, computed) => {
   const ctx = testContext()
-  const first = await sentenceVectors(model, 1, TEXTS, ctx)
+  const first = await cachedSentenceVectors(model, { layer: 1 }, TEXTS, ctx)
   const folder = join(ctx.cacheDir, 'sentence-vectors')
   for (const name of readdirSync(folder)) damage(join(folder, name))
   let steps = 0
-  const again = await sentenceVectors(model, 1, TEXTS, { ...ctx, progress: () => (steps += 1) })
+  const again = await cachedSentenceVectors(model, { layer: 1 }, TEXTS, { ...ctx, progress: () => (steps += 1) })
   expect(again).toEqual(first)
   expect(steps).toBe(computed)
 })
 
 test('are cached by model, layer and texts', async () => {
   const ctx = testContext()
-  await sentenceVectors(model, 1, TEXTS, ctx)
-  await sentenceVectors(model, 2, TEXTS, ctx)
-  await sentenceVectors(model, 1, TEXTS.slice(1), ctx)
+  await cachedSentenceVectors(model, { layer: 1 }, TEXTS, ctx)
+  await cachedSentenceVectors(model, { layer: 2 }, TEXTS, ctx)
+  await cachedSentenceVectors(model, { layer: 1 }, TEXTS.slice(1), ctx)
   expect(readdirSync(join(ctx.cacheDir, 'sentence-vectors'))).toHaveLength(3)
 })
 

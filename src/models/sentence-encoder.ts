@@ -1,0 +1,105 @@
+/**
+ * Sentences as vectors, by a model made for that (Reimers & Gurevych 2019, arXiv 1908.10084; MiniLM: Wang et al. 2020, arXiv
+ * 2002.10957): the mean of an encoder's last hidden states over a sentence's tokens, scaled to length one. Related sentences have
+ * a high cosine.
+ */
+
+import { WhicheditError } from '../errors.ts'
+import { input } from '../graph/graph.ts'
+import { matmul } from '../graph/ops/matmul.ts'
+import { reshape } from '../graph/ops/shape.ts'
+import type { SessionOptions } from '../graph/session.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { plainAttention } from './attention.ts'
+import { bert } from './bert.ts'
+import { chunksByLength } from './chunks.ts'
+import { matchWeights } from './declared-weights.ts'
+import { mergePatches } from './merged-patch.ts'
+import type { SentenceEncoder } from './model.ts'
+import { openScope, runLayers } from './scope.ts'
+import { Sessions } from './sessions.ts'
+import type { ModelFiles } from './weights.ts'
+import { inputFeeds } from './window.ts'
+
+/** Every architecture of encoders, by name. */
+export const ENCODERS = { bert }
+
+/** An encoder that owns native memory until it is closed. */
+export type OpenSentenceEncoder = SentenceEncoder & {
+  /** Frees the session. */
+  close(): Promise<void>
+}
+
+/** Tokens of a sentence at most: what MiniLM was trained on. */
+const MOST_TOKENS = 256
+/** Tokens encoded at once: enough to fill the products. */
+const CHUNK_TOKENS = 1024
+
+/** Opens an encoder whose files were found. Nothing is compiled before it is asked. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
+export function openSentenceEncoder(files: ModelFiles, options: SessionOptions = {}): OpenSentenceEncoder {
+  const type = String(files.config.model_type)
+  const architecture = Object.values(ENCODERS).find(({ modelTypes }) => modelTypes.includes(type))
+  if (architecture === undefined) {
+    throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ENCODERS).join(', ') })
+  }
+  const network = architecture.open(files.config)
+  const weights = matchWeights(network, files.weights, architecture.prefix)
+  const sessions = new Sessions(options)
+  const { width } = network.config
+  const limit = Math.min(MOST_TOKENS, network.config.contextLength)
+
+  const encodeRows = async (rows: readonly Int32Array[]): Promise<Float32Array> => {
+    const session = await sessions.get('sentences', () => {
+      const attention = plainAttention(network)
+      const scope = openScope({ network, weights, patch: mergePatches([]), fed: new Map(), attention })
+      const hidden = reshape(runLayers(network, scope, { part: 'encoder' }), ['B', 'I', width])
+      return { mean: matmul(input('shares', ['B', 1, 'I']), hidden) } // [B, 1, D]
+    })
+    const I = Math.max(...rows.map((row) => row.length))
+    const feeds = { ...inputFeeds(network, rows), shares: shares(rows, I) }
+    const { mean } = await session.run(feeds, { sizes: { B: rows.length, I } })
+    return Float32Array.from(mean?.data ?? [], Number)
+  }
+
+  return {
+    name: files.name,
+    id: files.fingerprint,
+    width,
+    async vectors(texts) {
+      const all = await Promise.all(texts.map(async (text) => cut((await files.tokenizer.encode(text)).ids, limit)))
+      const data = new Float32Array(texts.length * width)
+      for (const chunk of chunksByLength(all, (ids) => ids.length, CHUNK_TOKENS)) {
+        const rows = await encodeRows(chunk.map(({ item }) => item))
+        chunk.forEach(({ index }, i) => {
+          data.set(rows.subarray(i * width, (i + 1) * width), index * width)
+        })
+      }
+      return toUnitRows(tensor(data, [texts.length, width]))
+    },
+    close: () => sessions.close(),
+  }
+}
+
+/** The share of each token in its sentence's mean: one over their number, none for padding [B, 1, I]. */
+function shares(rows: readonly Int32Array[], I: number): Tensor {
+  const data = new Float32Array(rows.length * I)
+  rows.forEach((row, i) => {
+    data.fill(1 / row.length, i * I, i * I + row.length)
+  })
+  return tensor(data, [rows.length, 1, I])
+}
+
+/** A long sentence keeps its beginning and its last token, which ends every sentence. */
+function cut(ids: Int32Array, limit: number): Int32Array {
+  return ids.length <= limit ? ids : Int32Array.of(...ids.subarray(0, limit - 1), ids.at(-1) ?? 0)
+}
+
+function toUnitRows({ data, shape }: Tensor): Tensor {
+  const width = shape[1] ?? 0
+  for (let start = 0; start < data.length; start += width) {
+    const row = data.subarray(start, start + width)
+    const length = Math.hypot(...row) || 1
+    for (let j = 0; j < width; j++) row[j] = (row[j] ?? 0) / length
+  }
+  return tensor(data, shape)
+}
