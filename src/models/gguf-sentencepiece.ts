@@ -18,6 +18,8 @@ import type { Json } from './json.ts'
 import { mergesOf } from './sentencepiece.ts'
 
 const SPACE = '▁'
+/** In UTF-16 units. SentencePiece itself makes none of more than 16; every cut of a token is looked at. */
+const LONGEST_TOKEN = 256
 /** llama.cpp's unknown tokens where a file names none. */
 const UNKNOWN_OF_BPE = 0
 const UNKNOWN_OF_UNIGRAM = 2
@@ -29,6 +31,8 @@ const sequence = (...normalizers: Json[]): Json => ({ type: 'Sequence', normaliz
 export function sentencePieceParts(vocabulary: Vocabulary): TokenizerParts {
   const { gguf, tokens, types } = vocabulary
   const scores = readScores(vocabulary)
+  const long = tokens.find((token, id) => types[id] === TOKEN_TYPE.normal && token.length > LONGEST_TOKEN)
+  if (long !== undefined) throw damaged(gguf.file, `tokens of at most ${LONGEST_TOKEN} characters`, `${long.length}`)
   const addsSpace = gguf.metadata.get('tokenizer.ggml.add_space_prefix') !== false
   const toMarks = replace({ String: ' ' }, SPACE)
   const drop: Json[] = addsSpace ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []

@@ -162,6 +162,16 @@ describe('a SentencePiece or WordPiece tokenizer rebuilt from a GGUF file', () =
     ['llama', 'no scores', { 'tokenizer.ggml.scores': undefined }],
     ['llama', 'too few scores', { 'tokenizer.ggml.scores': [1, 2] }],
     ['llama', 'scores that are text', { 'tokenizer.ggml.scores': Array(420).fill('1') }],
+    [
+      'llama',
+      'a token that is a book',
+      {
+        'tokenizer.ggml.tokens': ['<unk>', 'x'.repeat(300)],
+        'tokenizer.ggml.scores': [0, 0],
+        'tokenizer.ggml.token_type': [2, 1],
+        'tokenizer.ggml.bos_token_id': 0,
+      },
+    ],
     ['llama', 'an unknown token that is not there', { 'tokenizer.ggml.unknown_token_id': 5000 }],
     ['t5', 'rules of normalization that are no bytes', { 'tokenizer.ggml.precompiled_charsmap': [256] }],
     ['bert', 'no token for the end of a text', { 'tokenizer.ggml.seperator_token_id': 5000 }],
