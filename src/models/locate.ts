@@ -20,6 +20,7 @@ import { findInHub, KNOWN_MODELS } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
 import { requireAgreement } from './terms.ts'
 import { type EndsOfText, openTokenizer } from './tokenizer.ts'
+import { readTokenizer, TOKENIZER_CHOICE, TOKENIZER_FILES } from './tokenizer-files.ts'
 import type { ChatTemplate, ModelFiles } from './weights.ts'
 
 export type { ModelPlaces } from './known.ts'
@@ -28,7 +29,11 @@ export type { ModelPlaces } from './known.ts'
 const CONVERSION_VERSION = 2
 
 /** The files of a checkpoint folder, beside its weights, that decide what the model says. */
-const TEXT_FILES: readonly string[] = ['config.json', 'generation_config.json', 'tokenizer.json', ...CHAT_FILES]
+const TEXT_FILES: readonly string[] = [
+  'config.json',
+  'generation_config.json',
+  ...new Set<string>([...CHAT_FILES, ...TOKENIZER_FILES]),
+]
 
 /** A model that was found: a folder in Hugging Face layout or a GGUF file. */
 interface Source {
@@ -103,15 +108,14 @@ async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFile
 
 async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
   const files = await readdir(path)
-  for (const file of ['config.json', 'tokenizer.json']) {
-    if (!files.includes(file)) throw incomplete(path, file, files)
-  }
+  if (!files.includes('config.json')) throw incomplete(path, 'config.json', files)
   if (!files.some((file) => /^model\.safetensors(\.index\.json)?$/.test(file))) {
     throw incomplete(path, 'model.safetensors or model.safetensors.index.json', files)
   }
   const table = withoutBuffers(await readSafetensorsFolder(path, files))
   const config = await readFolderConfig(path, files)
-  const tokenizer = await readJsonObject(join(path, 'tokenizer.json'))
+  const tokenizer = await readTokenizer(path, files)
+  if (tokenizer === undefined) throw incomplete(path, TOKENIZER_CHOICE, files)
   const chatTemplate = await readFolderTemplate(path, files)
   const contents = await folderHash(path, files, table, ctx)
   if ([...table.values()].every((entry) => entry.dtype === 'F32')) {
