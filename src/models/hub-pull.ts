@@ -2,18 +2,18 @@
  * Brings a model from the Hugging Face hub into its cache, laid out as Python's tools do it: contents by checksum, names as links.
  * A file appears under its final name only when it is whole and right, and a branch is noted only when all files have theirs.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { Context } from '../context.ts'
 import { makeFolder, whileWriting } from '../disk.ts'
 import { WhicheditError } from '../errors.ts'
-import { contentHash, sha256Of } from './content-hash.ts'
+import { reporting } from './archives.ts'
+import { contentHash } from './content-hash.ts'
 import { requireSpace } from './convert.ts'
 import { fetchFile, type Hub, type RemoteFile, type Repository, type RepositoryName, readRepository } from './hub.ts'
 import { blobsFolder, MAIN, type ModelPlaces, nameBlob, snapshotFolder, writeRef } from './hub-cache.ts'
+import { whileAlone } from './pull-lock.ts'
 
 /** What is to be brought. */
 export interface Wanted extends RepositoryName {
@@ -41,22 +41,24 @@ export interface PulledRepository {
 export async function pullRepository(
   wanted: Wanted,
   hub: Hub,
-  { hubCache }: ModelPlaces,
+  places: ModelPlaces,
   ctx: Context,
 ): Promise<PulledRepository> {
   const repository = await readRepository(wanted, hub, ctx)
   const files = wanted.choose(repository)
+  const { hubCache } = places
   const snapshot = { repository: repository.repository, revision: repository.commit }
   const blobs = blobsFolder(snapshot.repository, hubCache)
   const folder = snapshotFolder(snapshot, hubCache)
-  const missing = await whileWriting(blobs, async () => {
+  const bring = async (): Promise<number> => {
     await makeFolder(blobs)
     const missing = await bringContents(repository, files, { blobs, hub, ctx })
     for (const { path, checksum } of files) await nameBlob(join(blobs, checksum.digest), join(folder, path))
     const { revision = MAIN } = wanted
     if (revision !== repository.commit) await writeRef(snapshot, hubCache, revision)
     return missing
-  })
+  }
+  const missing = await whileWriting(blobs, () => whileAlone(snapshot.repository, places, ctx, bring))
   const [only, ...more] = files
   return {
     path: only !== undefined && more.length === 0 ? join(folder, only.path) : folder,
@@ -66,6 +68,8 @@ export async function pullRepository(
     fetched: missing > 0,
   }
 }
+
+const CHUNK_BYTES = 2 ** 20
 
 /** What bringing contents takes. */
 interface Bringing {
@@ -86,44 +90,64 @@ async function bringContents(
   const begun = await Promise.all(missing.map(({ checksum }) => sizeOf(partOf(checksum.digest, blobs))))
   await requireSpace(blobs, totalOf(missing) - begun.reduce((sum, bytes) => sum + bytes, 0))
   for (const file of missing.sort((a, b) => a.bytes - b.bytes)) {
-    try {
-      await bringOne(repository, file, bringing)
-    } catch (error) {
-      ctx.signal.throwIfAborted()
-      // Another process may have finished the same file.
-      if (!(await isThere(file, blobs, ctx))) throw error
-    }
+    const failure = await bringOne(repository, file, bringing).catch((error: unknown) => error)
+    ctx.signal.throwIfAborted()
+    // Another process may have finished the same file.
+    if (failure !== undefined && !(await isThere(file, blobs, ctx))) throw failure
   }
   return missing.length
 }
 
 async function bringOne(repository: Repository, file: RemoteFile, { blobs, hub, ctx }: Bringing): Promise<void> {
-  const { path, bytes, checksum } = file
+  const { path, checksum } = file
   const part = partOf(checksum.digest, blobs)
   await fetchFile(repository, file, part, hub, ctx)
-  const found = checksum.kind === 'sha256' ? await sha256Of(part, ctx) : await gitHashOf(part, bytes, ctx)
-  if (found !== checksum.digest) {
-    await rm(part, { force: true })
+  const handle = await open(part, 'r')
+  try {
+    const found = await digestOf(handle, file, ctx)
+    const { ino } = await handle.stat()
+    if (found === checksum.digest) return await take(part, ino, (own) => rename(own, join(blobs, checksum.digest)))
+    await take(part, ino, (own) => rm(own))
     throw new WhicheditError('E_CHECKSUM', { name: path, expected: checksum.digest, found })
+  } finally {
+    await handle.close()
   }
-  await rename(part, join(blobs, checksum.digest))
+}
+
+/**
+ * Takes the very file that was checked away from its name, and uses it. Where the lock was lost, another process may have finished
+ * the file meanwhile and a third have begun anew under the name.
+ */
+async function take(part: string, ino: number, use: (own: string) => Promise<void>): Promise<void> {
+  const own = `${part}.${randomUUID()}`
+  await rename(part, own)
+  if ((await stat(own)).ino === ino) return use(own)
+  await rename(own, part)
+  throw new WhicheditError('E_DOWNLOAD', { name: part, reason: 'another process was at work on it' })
 }
 
 /** Says whether contents are there and right; large ones are read once, and their hash remembered. */
-async function isThere(
-  { bytes, checksum: { kind, digest } }: RemoteFile,
-  blobs: string,
-  ctx: Context,
-): Promise<boolean> {
+async function isThere(file: RemoteFile, blobs: string, ctx: Context): Promise<boolean> {
+  const { kind, digest } = file.checksum
   const blob = join(blobs, digest)
-  if ((await stat(blob).catch(() => undefined))?.size !== bytes) return false
-  return (kind === 'sha256' ? await contentHash(blob, ctx) : await gitHashOf(blob, bytes, ctx)) === digest
+  if ((await stat(blob).catch(() => undefined))?.size !== file.bytes) return false
+  if (kind === 'sha256') return (await contentHash(blob, ctx)) === digest
+  const handle = await open(blob, 'r')
+  try {
+    return (await digestOf(handle, file, ctx)) === digest
+  } finally {
+    await handle.close()
+  }
 }
 
-/** The hash that git names a file's contents by. */
-async function gitHashOf(file: string, bytes: number, ctx: Context): Promise<string> {
-  const hash = createHash('sha1').update(`blob ${bytes}\0`)
-  await pipeline(createReadStream(file), hash, { signal: ctx.signal })
+/** The sha256 of a large file's contents, the hash that git names a small one's by. */
+async function digestOf(handle: FileHandle, { path, bytes, checksum }: RemoteFile, ctx: Context): Promise<string> {
+  const hash = checksum.kind === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${bytes}\0`)
+  const chunks = handle.createReadStream({ autoClose: false, highWaterMark: CHUNK_BYTES })
+  for await (const chunk of reporting(chunks, { task: `reading ${path}`, total: bytes }, ctx)) {
+    ctx.signal.throwIfAborted()
+    hash.update(chunk)
+  }
   return hash.digest('hex')
 }
 

@@ -224,7 +224,8 @@ async function pause(
 ): Promise<void> {
   const wanted = asked !== null && /^\d{1,6}$/.test(asked) ? Number(asked) * 1000 : pauseMs * 2 ** repeats
   ctx.progress({ task: 'waiting for the hub', done: repeats + 1, total: MAX_REPEATS, unit: 'attempts' })
-  await setTimeout(Math.min(wanted, MAX_PAUSE_MS), undefined, { signal: ctx.signal })
+  const pausing = setTimeout(Math.min(wanted, MAX_PAUSE_MS), undefined, { signal: ctx.signal })
+  await pausing.catch(() => ctx.signal.throwIfAborted())
 }
 
 function refusal({ repository, revision = MAIN }: RepositoryName, response: Response, hub: Hub): WhicheditError {

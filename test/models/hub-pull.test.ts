@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   existsSync,
   lstatSync,
@@ -6,6 +7,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -50,6 +52,8 @@ async function setUp(plan: Partial<HubPlan> = {}) {
     )
   return { ...server, places, ctx, folder, blobs: join(folder, 'blobs'), pull }
 }
+
+const largeDigest = createHash('sha256').update(FILES['model.safetensors']).digest('hex')
 
 /** What lies in a snapshot and what is in it. */
 function snapshotOf(folder: string): Record<string, string> {
@@ -117,11 +121,31 @@ describe('pullRepository', () => {
     expect((await pull()).path).toBe(join(folder, 'snapshots', COMMIT, 'small.gguf'))
   })
 
-  test('lets several bring the same at once', async () => {
-    const { blobs, pull } = await setUp()
-    const [first] = await Promise.all([pull(), pull(), pull()])
-    for (const name of NEEDED) expect(readFileSync(join(first.path, name)).equals(tiny(name))).toBe(true)
-    expect(readdirSync(blobs).filter((name) => name.endsWith('.part'))).toEqual([])
+  test('lets many bring the same at once, with no moment at which a file is not right', async () => {
+    const storage = await serveFile(FILES['model.safetensors'])
+    const { blobs, pull } = await setUp({ storage: storage.url })
+    const wrong: string[] = []
+    let isDone = false
+    const watch = async (): Promise<void> => {
+      const large = tiny('model.safetensors')
+      while (!isDone) {
+        for (const name of existsSync(blobs) ? readdirSync(blobs).filter((name) => /^[0-9a-f]{64}$/.test(name)) : []) {
+          if (!readFileSync(join(blobs, name)).equals(large)) wrong.push(name)
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+    const watching = watch()
+    const pulls = await Promise.all(Array.from({ length: 6 }, () => pull()))
+    isDone = true
+    await watching
+    expect(wrong).toEqual([])
+    for (const { path } of pulls) {
+      for (const name of NEEDED) expect(readFileSync(join(path, name)).equals(tiny(name))).toBe(true)
+    }
+    expect(pulls.filter(({ fetched }) => fetched).length).toBe(1)
+    expect(storage.requests).toEqual(['all'])
+    expect(readdirSync(blobs).length).toBe(3)
   })
 
   test('goes on where a broken pull stopped', async () => {
@@ -159,6 +183,19 @@ describe('pullRepository', () => {
     expect(readdirSync(blobs).some((file) => file.endsWith('.part'))).toBe(false)
   })
 
+  test('leaves alone what another process, whose turn it is, put in place of what was checked', async () => {
+    const { blobs, pull } = await setUp()
+    const progress: Context['progress'] = ({ task }) => {
+      const [part] = existsSync(blobs) ? readdirSync(blobs).filter((name) => /^[0-9a-f]{64}\.part$/.test(name)) : []
+      if (task !== 'reading model.safetensors' || part === undefined) return
+      renameSync(put(blobs, 'other', 'begun anew'), join(blobs, part))
+    }
+    await expect(pull({ ctx: { progress } })).rejects.toMatchObject({ code: 'E_DOWNLOAD' })
+    const [part, ...more] = readdirSync(blobs).filter((name) => name.startsWith(largeDigest))
+    expect([part, more]).toEqual([`${largeDigest}.part`, []])
+    expect(readFileSync(join(blobs, part ?? ''), 'utf8')).toBe('begun anew')
+  })
+
   test('refuses what the disk cannot hold before it fetches anything', async () => {
     const huge = Number.MAX_SAFE_INTEGER
     const { requests, pull } = await setUp({
@@ -174,7 +211,7 @@ describe('pullRepository', () => {
     })
     const { path } = await pull()
     expect(readdirSync(path).sort()).toEqual(['config.json', 'model.safetensors'])
-    expect(readdirSync(places.hubCache)).toEqual(['models--someone--small'])
+    expect(readdirSync(places.hubCache).sort()).toEqual(['.locks', 'models--someone--small'])
   })
 
   test('shows the token to the hub only, and in no file', async () => {
