@@ -167,8 +167,7 @@ async function fromMerges(folder: string, settings: Settings): Promise<JsonObjec
     throw new WhicheditError('E_TOKENIZER', { file, expected, found: JSON.stringify(name) })
   }
   const vocab = await readJsonObject(join(folder, 'vocab.json'))
-  const lines = await readLines(join(folder, 'merges.txt'))
-  const merges = lines.filter((line) => line !== '' && !line.startsWith('#version'))
+  const merges = (await readLines(join(folder, 'merges.txt'))).filter((line) => line !== '')
   const cut = {
     type: 'ByteLevel',
     add_prefix_space: raw.add_prefix_space === true,

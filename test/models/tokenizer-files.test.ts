@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/models/json.ts'
 import { findModel } from '../../src/models/locate.ts'
-import { parseSentencePiece } from '../../src/models/sentencepiece.ts'
+import { mergesOf, parseSentencePiece } from '../../src/models/sentencepiece.ts'
 import { openTokenizer } from '../../src/models/tokenizer.ts'
 import { readTokenizer } from '../../src/models/tokenizer-files.ts'
 import { GOLDEN, put, temporaryFolder } from '../support/model-files.ts'
@@ -63,6 +63,24 @@ describe.each(NAMES)('the files of %s', (name) => {
       expect([...(await tokenizer.encode(`a ${content} b`)).ids]).not.toContain(id)
     }
   })
+})
+
+test('merges of SentencePiece are all cuts of its pieces, those of the highest score first', () => {
+  const piece = (name: string, score: number, type = 1) => ({ name, score, type })
+  const pieces = [
+    piece('a', -5),
+    piece('b', -6),
+    piece('ab', -2),
+    piece('aab', -1),
+    piece('aa', -3),
+    piece('ba', -4, 3),
+  ]
+  expect(mergesOf(pieces)).toEqual([
+    ['aa', 'b'],
+    ['a', 'ab'],
+    ['a', 'b'],
+    ['a', 'a'],
+  ])
 })
 
 test('damaged SentencePiece models are refused or read, and nothing else', async () => {
@@ -139,12 +157,12 @@ describe('a folder', () => {
     }
     const secret = { content: '<hidden>', special: true }
     const folder = change(copyOf('gpt2'), { added_tokens_decoder: { 400: token, 405: secret, x: secret, 406: 'no' } })
-    put(folder, 'added_tokens.json', JSON.stringify({ '<more>': 401, '<bad>': -1 }))
+    put(folder, 'added_tokens.json', JSON.stringify({ '<more>': 407, '<bad>': -1 }))
     const tokenizer = await open(folder)
-    expect([...(await tokenizer.encodeContinuation('a <call><more>'))].slice(-2)).toEqual([400, 401])
+    expect([...(await tokenizer.encodeContinuation('a <call><more>'))].slice(-2)).toEqual([400, 407])
     expect([...(await tokenizer.encodeContinuation('<hidden>'))]).not.toContain(405)
     const { added_tokens: added } = await readFolder(folder)
-    expect((added as JsonObject[]).map(({ id }) => id)).toEqual([0, 400, 401, 405])
+    expect((added as JsonObject[]).map(({ id }) => id)).toEqual([0, 400, 405, 407])
     expect(await tokenizer.decode([405])).toBe('')
   })
 
