@@ -6,10 +6,14 @@ import { convertOnce } from '../../src/models/convert.ts'
 import { type GgufFile, type GgufValue, readGguf } from '../../src/models/gguf.ts'
 import { GGUF_ARCHITECTURES } from '../../src/models/gguf-architectures.ts'
 import { checkpointOf } from '../../src/models/gguf-checkpoint.ts'
+import { openModel } from '../../src/models/index.ts'
 import type { Json, JsonObject } from '../../src/models/json.ts'
 import { findModel } from '../../src/models/locate.ts'
 import { readRotary } from '../../src/models/rotary.ts'
 import { readSafetensors } from '../../src/models/safetensors.ts'
+import { openTokenizer } from '../../src/models/tokenizer.ts'
+import type { ModelFiles } from '../../src/models/weights.ts'
+import { expectClose } from '../support/close.ts'
 import { GOLDEN, temporaryFolder } from '../support/model-files.ts'
 import { testContext } from '../support/tiny-model.ts'
 
@@ -18,8 +22,13 @@ interface Model {
   readonly config: JsonObject
   /** Shape and the beginning of the sha256 of each tensor. */
   readonly tensors: Readonly<Record<string, readonly [readonly number[], string]>>
+  /** After the last of the tokens; null for what is no decoder. */
+  readonly logits: readonly number[] | null
 }
-const golden = JSON.parse(readFileSync(join(GOLDEN, 'gguf-checkpoints.json'), 'utf8')) as { models: readonly Model[] }
+const golden = JSON.parse(readFileSync(join(GOLDEN, 'gguf-checkpoints.json'), 'utf8')) as {
+  tokens: readonly number[]
+  models: readonly Model[]
+}
 const quantized = JSON.parse(readFileSync(join(GOLDEN, 'gguf-llama.json'), 'utf8')) as {
   weights: readonly { name: string; shape: readonly number[]; sha256: string }[]
 }
@@ -52,6 +61,24 @@ function inFloat32(value: Json): Json {
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, inFloat32(entry)]))
 }
 
+/** The converted files, with a tokenizer of one word. */
+async function convert(name: string): Promise<ModelFiles> {
+  const gguf = await read(name)
+  const { config, tensors: planned } = await checkpointOf(gguf)
+  const ctx = testContext({ cacheDir: temporaryFolder() })
+  const tensors = planned.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
+  const common = { name, storedAs: 'F32', config, chatTemplate: null }
+  const folder = await convertOnce(name, { ...common, tokenizer: {}, tensors }, ctx)
+  const weights = await readSafetensors(join(folder, 'model.safetensors'))
+  const words: JsonObject = {
+    version: '1.0',
+    added_tokens: [],
+    model: { type: 'WordLevel', vocab: { a: 0 }, unk_token: 'a' },
+  }
+  const tokenizer = openTokenizer(words, { file: 'words', endsOfText: [0], vocabulary: 48 })
+  return { ...common, fingerprint: name, tokenizer, weights }
+}
+
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 describe('a checkpoint read out of a GGUF file', () => {
@@ -64,18 +91,33 @@ describe('a checkpoint read out of a GGUF file', () => {
   test.each(golden.models)(
     'has the numbers of the original, bit for bit: $name',
     async ({ name, tensors: originals }) => {
-      const gguf = await read(name)
-      const { config, tensors } = await checkpointOf(gguf)
-      const ctx = testContext({ cacheDir: temporaryFolder() })
-      const sources = tensors.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
-      const text = { tokenizer: {}, chatTemplate: null }
-      const folder = await convertOnce(name, { name, storedAs: 'F32', config, ...text, tensors: sources }, ctx)
-      const file = join(folder, 'model.safetensors')
-      const bytes = readFileSync(file)
-      const found = [...(await readSafetensors(file))].map(([tensor, { shape, offset, bytes: length }]) => {
-        return [tensor, [shape, hash(bytes.subarray(offset, offset + length)).slice(0, 16)]]
+      const { weights } = await convert(name)
+      const found = [...weights].map(([tensor, { file, shape, offset, bytes }]) => {
+        return [tensor, [shape, hash(readFileSync(file).subarray(offset, offset + bytes)).slice(0, 16)]]
       })
       expect(Object.fromEntries(found)).toEqual(originals)
+    },
+  )
+
+  test.each(golden.models.filter(({ logits }) => logits !== null))(
+    'says what the original says: $name',
+    async ({ name, logits }) => {
+      const model = openModel(await convert(name), { threads: 1 })
+      try {
+        const at = [{ row: 0, token: golden.tokens.length - 1 }]
+        const rows = [Int32Array.from(golden.tokens)]
+        const { reads } = await model.run({ tokens: { rows }, read: [{ site: 'logits', at }] })
+        expectClose(reads[0]?.data, logits ?? [], { absolute: 1e-4 })
+      } finally {
+        await model.close()
+      }
+    },
+  )
+
+  test.each(golden.models.filter(({ config }) => config.model_type === 't5'))(
+    'has the weights that the architecture asks for: $name',
+    async ({ name }) => {
+      await openModel(await convert(name)).close()
     },
   )
 

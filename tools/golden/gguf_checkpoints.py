@@ -15,11 +15,12 @@ import numpy as np
 import torch
 import transformers as t
 
-from golden_file import GOLDEN, write
+from golden_file import GOLDEN, flat, write
 
 SEED = 11
 FOLDER = GOLDEN / "gguf"
 GRID = 1024
+TOKENS = [1, 5, 9, 20, 33, 7, 5, 47]
 COMMON = {"vocab_size": 48, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 DECODER = {
     **COMMON,
@@ -288,8 +289,8 @@ MODELS = [
 
 
 def checkpoint(model_class, config, generator):
-    """The tensors that the model's checkpoint holds, with weights on the grid."""
-    model = model_class(config)
+    """A model with weights on the grid, and the tensors that its checkpoint holds."""
+    model = model_class(config).eval()
     stored = {}
     shared = set()
     for name, weight in model.state_dict().items():
@@ -297,11 +298,20 @@ def checkpoint(model_class, config, generator):
             continue
         shared.add(weight.data_ptr())
         stored[name] = on_grid(weight.shape, generator)
+        weight.copy_(torch.from_numpy(stored[name]))
     if model_class is t.GPTNeoXForCausalLM:  # its class and its files call the head differently
         stored["embed_out.weight"] = stored.pop("lm_head.weight")
     if model_class is t.T5ForConditionalGeneration and not config.scale_decoder_outputs:  # the class ties heads, T5 v1.1 does not
         stored["lm_head.weight"] = on_grid(stored["shared.weight"].shape, generator)
-    return stored
+    return model, stored
+
+
+def logits(model):
+    """Of a decoder, what it says after the last token."""
+    if not model.can_generate() or model.config.is_encoder_decoder:
+        return None
+    with torch.no_grad():
+        return flat(model(torch.tensor([TOKENS])).logits[0, -1])
 
 
 def on_grid(shape, generator):
@@ -347,14 +357,15 @@ def main():
     generator = torch.Generator().manual_seed(SEED)
     models = []
     for name, architecture, model_class, config, add_metadata, change in MODELS:
-        stored = checkpoint(model_class, config, generator)
+        model, stored = checkpoint(model_class, config, generator)
         write_gguf(name, architecture, stored, config, add_metadata, change)
         models.append({
             "name": name,
             "config": meaning(config, stored),
             "tensors": {key: [list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()[:16]] for key, value in stored.items()},
+            "logits": logits(model),
         })
-    write("gguf-checkpoints", "gguf_checkpoints.py", SEED, {"gguf": importlib.metadata.version("gguf"), "models": models})
+    write("gguf-checkpoints", "gguf_checkpoints.py", SEED, {"gguf": importlib.metadata.version("gguf"), "tokens": TOKENS, "models": models})
 
 
 if __name__ == "__main__":
