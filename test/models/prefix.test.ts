@@ -8,13 +8,22 @@ import { expectClose } from '../support/close.ts'
 import { openTinyModel } from '../support/tiny-model.ts'
 
 const F32_FORWARD = { absolute: 1e-4 }
-const CONTEXT = 'People in Japan speak Japanese. The capital of France is Paris. '.repeat(10)
+// Longer than a prefix must be, and than any window; short enough for 128 positions.
+const CONTEXT = 'People in Japan speak Japanese. The capital of France is Paris. '.repeat(3)
 const ENDS = ['Rome is in', 'The capital of Italy is the city of', 'Japan', 'People in Spain speak']
 const PROMPTS = ENDS.map((end) => CONTEXT + end)
 const LAYER = 1
 
-/** The runtime fuses the attention of all but the second. */
-describe.each(['tiny-llama', 'tiny-llama-untied', 'tiny-qwen2'] as const)('%s', (name) => {
+/**
+ * Attention that the runtime fuses and that it does not, positions that turn or are learned, windows with one rotary embedding
+ * and with two; an encoder, whose tokens depend on all others, has no prefix.
+ */
+const NAMES = [
+  ...(['tiny-llama', 'tiny-llama-untied', 'tiny-qwen2', 'tiny-gpt2', 'tiny-opt'] as const),
+  ...(['tiny-mistral', 'tiny-gemma2', 'tiny-gemma3', 'tiny-t5'] as const),
+]
+
+describe.each(NAMES)('%s', (name) => {
   let model: OpenModel
   beforeAll(async () => {
     model = await openTinyModel(name)
@@ -66,9 +75,9 @@ describe.each(['tiny-llama', 'tiny-llama-untied', 'tiny-qwen2'] as const)('%s', 
         expect(scored[i]?.argmax).toEqual(alone?.argmax)
         expect(await edited.generate([query.prompt], { maxNewTokens: 8 })).toEqual([written[i]])
       }
-      const plain = await model.generate(PROMPTS, { maxNewTokens: 8 })
-      if (kind === 'none') expect(written).toEqual(plain)
-      else expect(written[1]).not.toEqual(plain[1])
+      const plain = await model.score(queries)
+      if (kind === 'none') expect(scored).toEqual(plain)
+      else expect(scored[1]?.logProbs).not.toEqual(plain[1]?.logProbs)
     },
   )
 
