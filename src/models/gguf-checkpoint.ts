@@ -42,6 +42,9 @@ export async function checkpointOf(gguf: GgufFile): Promise<Checkpoint> {
     const known = Object.keys(GGUF_ARCHITECTURES).join(', ')
     throw damaged(gguf.file, `an architecture that llama.cpp writes and we can run (${known})`, shownJson(name))
   }
+  const pieces = gguf.metadata.get('split.count') ?? 1
+  if (pieces !== 1)
+    throw damaged(gguf.file, 'a model in one file', `one of ${pieces} (join them: llama-gguf-split --merge)`)
   const read = readMetadata(gguf, name, await readFactors(gguf))
   const config = architecture.config(read)
   const rename = renamer(architecture, architecture.layers(read))

@@ -42,8 +42,8 @@ const MIN_ENTRY_BYTES = 13
 /** Dimensions of a ggml tensor. */
 const MAX_DIMENSIONS = 4
 const DEFAULT_ALIGNMENT = 32
-/** Enough for most headers; a longer one is read again, each time twice as far. */
-const FIRST_READ_BYTES = 2 ** 20
+/** Enough for the vocabularies in use; a longer header is read again, each time twice as far. */
+const FIRST_READ_BYTES = 8 * 2 ** 20
 
 /** ggml's number formats by their codes. */
 const FORMAT_NAMES: Readonly<Record<number, string>> = {

@@ -69,7 +69,8 @@ async function convert(name: string): Promise<ModelFiles> {
   const tensors = planned.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
   const common = { name, storedAs: 'F32', config, chatTemplate: null }
   const folder = await convertOnce(name, { ...common, tokenizer: {}, tensors }, ctx)
-  const weights = await readSafetensors(join(folder, 'model.safetensors'))
+  const table = await readSafetensors(join(folder, 'model.safetensors'))
+  const weights = new Map([...table].map(([tensor, entry]) => [tensor, { ...entry, format: 'F32' as const }]))
   const words: JsonObject = {
     version: '1.0',
     added_tokens: [],
@@ -205,6 +206,7 @@ describe('a GGUF file', () => {
   test.each<[string, string, Record<string, GgufValue | undefined>]>([
     ['llama', 'an architecture that llama.cpp does not write', { 'general.architecture': 'gptj' }],
     ['llama', 'the name of a method as its architecture', { 'general.architecture': 'toString' }],
+    ['llama', 'a part of the tensors', { 'split.count': 2 }],
     ['llama', 'no width', { 'llama.embedding_length': undefined }],
     ['llama', 'a width that is text', { 'llama.embedding_length': '32' }],
     ['llama', 'no layers', { 'llama.block_count': 0 }],
