@@ -328,6 +328,7 @@ function sizes(read: GgufReader): JsonObject {
 
 /** What the configurations of the Llama-like decoders share. */
 function decoder(read: GgufReader, modelType: string, className: string): JsonObject {
+  read.only('attention.causal', true)
   for (const key of ['logit_scale', 'residual_scale', 'embedding_scale', 'attention.scale']) read.only(key, 0)
   return {
     ...shared(read, modelType, className),

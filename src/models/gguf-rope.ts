@@ -10,6 +10,7 @@ import { type JsonObject, shownJson } from './json.ts'
 /** llama.cpp's default where a file does not say. */
 const DEFAULT_BASE = 10_000
 const NO_STRETCHING = 'none'
+const LINEAR = 'linear'
 
 /**
  * `rope_parameters`: `rope_type`, `rope_theta`, what the type needs, and `partial_rotary_factor` where only a part of a head turns.
@@ -28,9 +29,10 @@ function stretching(read: GgufReader): JsonObject {
   const [freqs, long, short] = ['rope_freqs', 'rope_factors_long', 'rope_factors_short'].map((n) => read.factors.get(n))
   if (freqs !== undefined) return perFrequency(read, { long: freqs, short: freqs })
   if (long !== undefined && short !== undefined) return perFrequency(read, { long, short })
-  const kind = read.text('rope.scaling.type', NO_STRETCHING)
+  read.only('rope.scale_linear', 1) // as files of 2023 had it
+  const kind = read.text('rope.scaling.type', read.has('rope.scaling.factor') ? LINEAR : NO_STRETCHING)
   if (kind === NO_STRETCHING) return { rope_type: 'default' }
-  if (kind === 'linear') return { rope_type: 'linear', factor: read.number('rope.scaling.factor') }
+  if (kind === LINEAR) return { rope_type: LINEAR, factor: read.number('rope.scaling.factor') }
   if (kind === 'yarn') return yarn(read)
   const expected = 'rotary embeddings stretched in a way that the file describes fully'
   throw damaged(read.gguf.file, expected, shownJson(kind))

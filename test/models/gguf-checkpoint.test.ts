@@ -173,6 +173,11 @@ describe('what a file leaves out', () => {
       },
       { rope_parameters: expect.objectContaining({ rope_theta: 10_000 }), num_key_value_heads: 4, head_dim: 4 },
     ],
+    [
+      'qwen2',
+      { 'qwen2.rope.scaling.type': undefined },
+      { rope_parameters: { rope_type: 'linear', factor: 2, rope_theta: 1_000_000 } },
+    ],
     ['llama', { 'tokenizer.ggml.eot_token_id': 7, 'tokenizer.ggml.eom_token_id': 2 }, { eos_token_id: [2, 7] }],
     ['llama', { 'tokenizer.ggml.eos_token_id': undefined }, { eos_token_id: null }],
     [
@@ -220,6 +225,12 @@ describe('a GGUF file', () => {
     ['llama', 'values of another width than keys', { 'llama.attention.value_length': 5 }],
     ['llama', 'heads that turn in part', { 'llama.rope.dimension_count': 2 }],
     ['llama', 'an epsilon that is no number', { 'llama.attention.layer_norm_rms_epsilon': Number.NaN }],
+    ['llama', 'attention both ways', { 'llama.attention.causal': false }],
+    [
+      'llama-biased',
+      'stretching as files of 2023 had it',
+      { 'llama.rope.scale_linear': 4, 'llama.rope.scaling.type': undefined },
+    ],
     ['llama', 'scaled logits', { 'llama.logit_scale': 2 }],
     ['llama', 'a token that is text', { 'tokenizer.ggml.eos_token_id': '</s>' }],
     ['qwen2', 'an unknown stretching', { 'qwen2.rope.scaling.type': 'other' }],
