@@ -91,6 +91,8 @@ export interface Architecture {
   readonly modelTypes: readonly string[]
   /** What checkpoints of the bare model leave out at the beginning of weights' names: `transformer.`. */
   readonly prefix?: string
+  /** A weight's name, from what some checkpoints call it. */
+  readonly rename?: (name: string) => string
   /** Reads `config.json`. @throws E_CONFIG for missing or unsupported values. */
   open(raw: Readonly<Record<string, Json>>): Network
 }

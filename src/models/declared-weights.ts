@@ -4,7 +4,7 @@
  */
 import { WhicheditError } from '../errors.ts'
 import { input, type Node } from '../graph/graph.ts'
-import type { Layers, Network, Scope } from './architecture.ts'
+import type { Architecture, Layers, Network, Scope } from './architecture.ts'
 import { runLayers, TOKENS } from './scope.ts'
 import type { ModelFiles } from './weights.ts'
 
@@ -41,16 +41,17 @@ export function declaredWeights(network: Layers | Network): ReadonlyMap<string, 
 
 /**
  * The weights of files under the names that a network has for them. Checkpoints of a bare model leave out what the names
- * begin with.
+ * begin with, those of a model with more parts put something before them.
  * @throws E_WEIGHT, E_SHAPE where one that the network uses is missing or has another shape.
  */
 export function matchWeights(
   network: Layers | Network,
   files: ModelFiles['weights'],
-  prefix = '',
+  { prefix = '', rename = (name) => name }: Pick<Architecture, 'prefix' | 'rename'>,
 ): ModelFiles['weights'] {
-  const isWhole = prefix === '' || [...files.keys()].some((name) => name.startsWith(prefix))
-  const weights = isWhole ? files : new Map([...files].map(([name, weight]) => [prefix + name, weight]))
+  const named = new Map([...files].map(([name, weight]) => [rename(name), weight]))
+  const isWhole = [...named.keys()].some((name) => name.startsWith(prefix))
+  const weights = isWhole ? named : new Map([...named].map(([name, weight]) => [prefix + name, weight]))
   for (const [name, shape] of declaredWeights(network)) {
     const found = weights.get(name)
     if (found === undefined) throw new WhicheditError('E_WEIGHT', { name })

@@ -1,5 +1,5 @@
 /**
- * The Gemma 3 architecture (Gemma Team 2025, arXiv 2503.19786), text only: Gemma 2's, with queries and keys normalised head
+ * The Gemma 3 architecture (Gemma Team 2025, arXiv 2503.19786), without its pictures: Gemma 2's, with queries and keys normalised head
  * by head instead of capped scores, five layers in a sliding window to one that sees all, and a rotary embedding for each of
  * the two kinds.
  */
@@ -18,9 +18,14 @@ const LOCAL_BASE = 10_000
 /** The Gemma 3 architecture. */
 export const gemma3: Architecture = {
   name: 'gemma3',
-  title: 'Gemma 3 (text)',
+  title: 'Gemma 3 (its text part)',
   modelTypes: ['gemma3_text'],
   prefix: 'model.',
+  // The language model within one that takes in pictures, as older and newer libraries save it.
+  rename: (name) =>
+    name
+      .replace(/^(language_model\.model|model\.language_model)\./, 'model.')
+      .replace(/^language_model\.lm_head\./, 'lm_head.'),
   open(raw) {
     const read = readConfig(raw)
     read.only('use_bidirectional_attention', [false], false)

@@ -92,7 +92,7 @@ export function openModel(
     throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
   }
   const network = architecture.open(files.config)
-  const weights = matchWeights(network, files.weights, architecture.prefix)
+  const weights = matchWeights(network, files.weights, architecture)
   const sessions = new Sessions(options)
   const encoder = encoderFiles ? openSentenceEncoder(encoderFiles, options) : null
   const model = openLanguageModel({ ...files, weights }, { network, weights, sessions }, encoder)

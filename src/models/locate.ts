@@ -19,6 +19,7 @@ import { type JsonObject, readJsonObject } from './json.ts'
 import { findInHub, KNOWN_MODELS } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
 import { requireAgreement } from './terms.ts'
+import { textConfigOf } from './text-config.ts'
 import { type EndsOfText, openTokenizer } from './tokenizer.ts'
 import { readTokenizer, TOKENIZER_CHOICE, TOKENIZER_FILES } from './tokenizer-files.ts'
 import type { ChatTemplate, ModelFiles } from './weights.ts'
@@ -137,7 +138,7 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
 
 /** `config.json`, with the ends of a text that `generation_config.json` names besides (the end of a turn). */
 async function readFolderConfig(path: string, files: readonly string[]): Promise<JsonObject> {
-  const config = await readJsonObject(join(path, 'config.json'))
+  const config = textConfigOf(await readJsonObject(join(path, 'config.json')))
   if (!files.includes('generation_config.json')) return config
   const { eos_token_id: more } = await readJsonObject(join(path, 'generation_config.json'))
   const ends = [config.eos_token_id ?? [], more ?? []].flat()

@@ -87,7 +87,7 @@ function buildGraph(
   const differentiable = new Map(fed)
   const captured = request.capture?.layer
   const keep = (layer: number, made: KeysValues): void => {
-    if (captured === undefined || layer <= captured) return
+    if (captured === undefined || layer <= captured || config.encoderLayers > 0) return
     outputs[`keys ${layer}`] = made.keys
     outputs[`values ${layer}`] = made.values
   }

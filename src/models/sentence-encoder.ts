@@ -43,7 +43,7 @@ export function openSentenceEncoder(files: ModelFiles, options: SessionOptions =
     throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ENCODERS).join(', ') })
   }
   const network = architecture.open(files.config)
-  const weights = matchWeights(network, files.weights, architecture.prefix)
+  const weights = matchWeights(network, files.weights, architecture)
   const sessions = new Sessions(options)
   const { width } = network.config
   const limit = Math.min(MOST_TOKENS, network.config.contextLength)

@@ -20,7 +20,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { modelPlaces } from '../../dist/commands/support/places.js'
-import { createRandom, EDITORS, findModel, loadHparams, openModel, readFacts } from '../../dist/index.js'
+import { createRandom, EDITORS, loadHparams, loadModel, readFacts } from '../../dist/index.js'
 import { saysTarget } from '../../dist/probes/answer.js'
 import { describeMachine, putBetween, today } from '../published.mjs'
 
@@ -50,7 +50,7 @@ const ctx = {
   cacheDir: options.cache,
   now: () => performance.now(),
 }
-const model = options.from === undefined ? openModel(await findModel(options.model, ctx, modelPlaces())) : null
+const model = options.from === undefined ? await loadModel(options.model, modelPlaces(), ctx) : null
 try {
   const report = options.from === undefined ? await measure() : JSON.parse(await readFile(options.from, 'utf8'))
   if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
