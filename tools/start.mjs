@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const ADVISE = 'advise --model smollm2-135m --facts countries --cases 16 --profile balanced --no-input'
 
-run('Setting up: packages, build, and the model SmolLM2-135M (90 MB, once).', ['tools/setup.mjs', '--need-model'])
+run('Setting up: packages, build, and the models SmolLM2-135M and MiniLM (190 MB, once).', [
+  'tools/setup.mjs',
+  '--need-model',
+])
 run(`Ranking the editing methods: whichedit ${ADVISE}`, ['bin/run.js', ...ADVISE.split(' '), ...process.argv.slice(2)])
 
 function run(title, command) {
