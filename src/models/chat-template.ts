@@ -76,7 +76,8 @@ export function ggufTemplate({ metadata }: GgufFile): ChatTemplate | null {
 
 /**
  * The same model, asked through its chat template: a prompt is the user's turn, and what it is to answer, or says, the model's.
- * Another model to everything that asks, with a name and a fingerprint of its own.
+ * Another model to everything that asks, with a name and a fingerprint of its own: what methods learn about it in advance, such as
+ * statistics of its activations, they learn from chats.
  * @throws E_CHAT_TEMPLATE where there is no template, or it fails, or a prompt does not stand in it once.
  */
 export function inChat(files: ModelFiles): ModelFiles {

@@ -144,10 +144,9 @@ function openFramed(frame: PromptFrame, framing: Framing): ModelTokenizer {
   const withTokens = (text: string): string =>
     text.replace(anyName, (name) => secretName(special.get(name) ?? Number.NaN))
   const [before, after] = [withTokens(frame.before), withTokens(frame.after)]
-  const [closing] = frame.closing.match(anyName) ?? []
-  const end = closing === undefined ? undefined : special.get(closing)
+  const closing = special.get(frame.closing.match(anyName)?.[0] ?? '')
   return {
-    endsOfText: end === undefined || endsOfText.includes(end) ? endsOfText : [...endsOfText, end],
+    endsOfText: closing === undefined || endsOfText.includes(closing) ? endsOfText : [...endsOfText, closing],
     async encode(text) {
       const shown = frame.trims ? text.trim() : text
       const { ids, offsets } = await codec.encodeBare(before + shield(shown) + after)
