@@ -250,12 +250,20 @@ describe('a GGUF file', () => {
     ['llama', 'output_norm.weight', 'blk.0.attn_q.scale'],
     ['llama', 'output_norm.weight', 'toString.weight'],
     ['llama', 'token_embd.weight', 'rope_freqs.weight'],
+    ['llama-biased', 'output_norm.weight', 'rope_freqs.weight'],
     ['gemma', 'output_norm.weight', 'output.weight'],
     ['t5', 'enc.output_norm.weight', 'enc.blk.1.attn_rel_b.weight'],
     ['gpt2', 'blk.0.attn_norm.bias', 'blk.7.attn_qkv.weight'],
   ])('%s is refused with the tensor %s called %s', async (name, from, to) => {
     const gguf = changed(await read(name), {}, { [from]: to })
     await expect(checkpointOf(gguf)).rejects.toMatchObject({ code: 'E_GGUF' })
+  })
+
+  test('is refused with more divisors of frequencies than any head has', async () => {
+    const gguf = await read('llama')
+    const tensor = { name: 'rope_freqs.weight', format: 'F32', shape: [5000], offset: 0, bytes: 20_000 }
+    const tensors = new Map([...gguf.tensors, [tensor.name, tensor]])
+    await expect(checkpointOf({ ...gguf, tensors })).rejects.toThrow(/up to 4096 numbers/)
   })
 
   test('is told which architectures there are', async () => {

@@ -57,6 +57,7 @@ describe('readGguf', () => {
     ['a metadata key that repeats', { metadata: [...PLAN.metadata, ['a.number', ['uint32', 8]]] }],
     ['an alignment of 0', { metadata: [['general.alignment', ['uint32', 0]]] }],
     ['an alignment of 24', { metadata: [['general.alignment', ['uint32', 24]]] }],
+    ['an alignment of a half', { metadata: [['general.alignment', ['float32', 0.5]]] }],
     ['an alignment that is text', { metadata: [['general.alignment', ['text', '32']]] }],
     ['an alignment beyond the file', { metadata: [['general.alignment', ['uint32', 2 ** 31]]] }],
     [
