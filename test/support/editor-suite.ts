@@ -12,7 +12,7 @@ import type { LanguageModel } from '../../src/models/model.ts'
 import type { Patch } from '../../src/models/patch.ts'
 import { decodePatch, encodePatch } from '../../src/models/patch-file.ts'
 import { createRandom } from '../../src/tensor/random.ts'
-import { FACTS, SHORT_FACTS, TRAINING_FACTS } from './tiny-facts.ts'
+import { FACTS, SHORT_FACTS, TEXT, TRAINING_FACTS } from './tiny-facts.ts'
 import { openTinyModel, type TinyModel, testContext } from './tiny-model.ts'
 
 /** A case of the suite. */
@@ -63,7 +63,7 @@ export function describeEditor(editor: Editor, options: SuiteOptions = {}): void
     beforeAll(async () => {
       model = await openTinyModel(options.model)
       hparams = await loadHparams(editor, model.config, options.hparams)
-      const material = { text: null, facts: TRAINING_FACTS }
+      const material = { text: TEXT, facts: TRAINING_FACTS }
       prepared = await editor.prepare?.({ model, hparams, material }, testContext())
     })
     afterAll(() => model.close())

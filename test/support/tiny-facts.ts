@@ -45,3 +45,19 @@ export const TRAINING_FACTS = [
     },
   ),
 )
+
+/** Ordinary text in the tokenizer's words: what a model of random weights writes itself says little about what it reads. */
+export const TEXT = [
+  ['France', 'Paris', 'Europe'],
+  ['Japan', 'Tokyo', 'Asia'],
+  ['Kenya', 'Nairobi', 'Africa'],
+  ['Peru', 'Lima', 'South America'],
+  ['Ghana', 'Accra', 'Africa'],
+  ['Norway', 'Oslo', 'Europe'],
+  ['Chile', 'Santiago', 'South America'],
+  ['Poland', 'Warsaw', 'Europe'],
+].flatMap(([country, city, continent]) => [
+  `Which continent is ${country} in? It is in ${continent}.`,
+  `A teacher says that ${city} is the capital city of ${country}, a country in ${continent}.`,
+  `The official language of ${country} is what people in ${city} speak. Many travellers visit ${city}.`,
+])

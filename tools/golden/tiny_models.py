@@ -36,19 +36,19 @@ T5 = {**COMMON, "d_model": 24, "d_kv": 6, "d_ff": 36, "num_heads": 4, "num_layer
 
 # name → (model_type, configuration, what names leave out)
 MODELS = {
-    "tiny-gpt2": ("gpt2", {**GPT2, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}, "transformer."),
+    "tiny-gpt2": ("gpt2", {**GPT2, "n_embd": 32, "n_head": 2, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5}, "transformer."),
     "tiny-gpt2-scaled": ("gpt2", {**GPT2, "n_inner": 30, "activation_function": "relu",
                                   "scale_attn_by_inverse_layer_idx": True, "tie_word_embeddings": False}, ""),
     "tiny-gptj": ("gptj", {**GPT2, "n_head": 2, "n_embd": 32, "rotary_dim": 8, "activation_function": "gelu_new",
                            "tie_word_embeddings": False}, ""),
     "tiny-gptj-whole": ("gptj", {**GPT2, "n_head": 2, "n_embd": 32, "n_inner": 36, "rotary_dim": 16,
                                  "activation_function": "gelu_new", "tie_word_embeddings": False}, ""),
-    "tiny-gpt-neox": ("gpt_neox", {**NEOX, "rotary_pct": 0.25, "rotary_emb_base": 10000, "use_parallel_residual": True,
+    "tiny-gpt-neox": ("gpt_neox", {**NEOX, "num_attention_heads": 1, "rotary_pct": 0.5, "rotary_emb_base": 10000, "use_parallel_residual": True,
                                    "hidden_act": "gelu", "tie_word_embeddings": False}, ""),
     "tiny-gpt-neox-serial": ("gpt_neox", {**NEOX, "rotary_pct": 1.0, "rotary_emb_base": 500, "use_parallel_residual": False,
                                           "hidden_act": "gelu_fast", "attention_bias": False,
                                           "tie_word_embeddings": False}, ""),
-    "tiny-opt": ("opt", {**OPT, "do_layer_norm_before": True, "activation_function": "relu"}, "model."),
+    "tiny-opt": ("opt", {**OPT, "hidden_size": 32, "num_attention_heads": 2, "do_layer_norm_before": True, "activation_function": "relu"}, "model."),
     "tiny-opt-post-norm": ("opt", {**OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 16, "enable_bias": False,
                                    "activation_function": "gelu"}, ""),
     "tiny-llama3": ("llama", {**LLAMA, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True,
