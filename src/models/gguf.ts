@@ -1,7 +1,8 @@
 /**
  * Reads a GGUF file's metadata and table of tensors (versions 2 and 3, little-endian; the format is described in ggml's
  * docs/gguf.md). A header is a stranger's word: each length and count in it is held against what is left of the file before
- * anything is read or made for it, and text has to be UTF-8 as it stands.
+ * anything is read or made for it, and text has to be UTF-8 as it stands. That is why this is no library's parser: the one there
+ * is (@huggingface/gguf) makes room for whatever a header claims, and takes byte order marks away from tokens, Gemma's among them.
  */
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
