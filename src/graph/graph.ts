@@ -12,9 +12,13 @@ export type Dim = number | string
 /** The dimensions of a node's value. */
 export type Shape = readonly Dim[]
 
+/** How numbers are stored: as they are computed with, or in 16 bits and widened, exactly, each time they are used. */
+export type WeightFormat = 'F32' | 'F16' | 'BF16'
+
 /** Where a weight's bytes lie: never copied into the graph. */
 export interface StoredBytes {
   readonly file: string
+  readonly format: WeightFormat
   readonly offset: number
   readonly bytes: number
 }
@@ -58,6 +62,8 @@ export interface Op<A extends Attributes = Attributes> {
   readonly name: string
   /** @throws E_SHAPE when the inputs do not fit. */
   shape(inputs: readonly Node[], attributes: A): Shape
+  /** The result has numbers of the first input, unchanged: of stored 16-bit ones, only those chosen are widened. */
+  readonly isChoice?: true
   /** Element type of the result; default: that of the first input. */
   dtype?(inputs: readonly Node[], attributes: A): DType
   /** Writes the operation as ONNX nodes and returns the name of its value (or names, for several values). */

@@ -1,7 +1,8 @@
 /**
  * A graph as ONNX bytes, written through a protobuf library. Weights stay in their files: an initializer names file,
  * offset and length. Reshape targets with more than one symbolic dimension become small int64 inputs, which the session
- * fills from the sizes of what it is fed.
+ * fills from the sizes of what it is fed. A 16-bit weight is widened anew for each use, so that no 32-bit copy of it outlives
+ * the operation that needs it.
  *
  * The schema is the part of onnx.proto3 (github.com/onnx/onnx, IR version 10) that is written here.
  */
@@ -18,6 +19,7 @@ import {
   type OnnxAttribute,
   type Shape,
   valueIndex,
+  type WeightFormat,
 } from './graph.ts'
 
 const IR_VERSION = 10
@@ -73,12 +75,15 @@ const FIELD_TYPES: Record<string, Record<string, [number, string, 'repeated'?]>>
 }
 
 const ELEMENT_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float64: 11 }
+const STORED_TYPE: Record<WeightFormat, number> = { F32: 1, F16: 10, BF16: 16 }
 
 /** An ONNX model and what the session must know to feed it. */
 export interface OnnxModel {
   readonly bytes: Uint8Array
   /** The folder of the weight files, or null when there are none. */
   readonly folder: string | null
+  /** Whether some weights are stored in 16 bits. */
+  readonly isNarrow: boolean
   readonly inputs: ReadonlyMap<string, Node>
   /** Shapes to be fed, by input name. */
   readonly shapeInputs: ReadonlyMap<string, Shape>
@@ -94,6 +99,7 @@ export function writeOnnx(outputs: Readonly<Record<string, Node>>): OnnxModel {
 class Writer implements Emitter {
   readonly model: OnnxModel
   readonly #nodes: object[] = []
+  readonly #widenings: object[] = []
   readonly #initializers: object[] = []
   readonly #graphInputs: object[] = []
   readonly #inputs = new Map<string, Node>()
@@ -101,6 +107,7 @@ class Writer implements Emitter {
   readonly #constants = new Map<string, string>()
   readonly #values = new Map<Node, readonly string[]>()
   #folder: string | null = null
+  #isNarrow = false
   #count = 0
 
   constructor(outputs: Readonly<Record<string, Node>>) {
@@ -114,7 +121,8 @@ class Writer implements Emitter {
       irVersion: IR_VERSION,
       producerName: 'whichedit',
       graph: {
-        node: this.#nodes,
+        // Of an operation's inputs the runtime computes the one written last first: a weight is to be widened after the other.
+        node: [...this.#widenings, ...this.#nodes],
         name: 'graph',
         initializer: this.#initializers,
         input: this.#graphInputs,
@@ -128,6 +136,7 @@ class Writer implements Emitter {
     this.model = {
       bytes: MODEL_PROTO.encode(MODEL_PROTO.fromObject(model)).finish(),
       folder: this.#folder,
+      isNarrow: this.#isNarrow,
       inputs: this.#inputs,
       shapeInputs: this.#shapeInputs,
       outputs: named,
@@ -151,14 +160,7 @@ class Writer implements Emitter {
     domain = '',
   ): string[] {
     const output = Array.from({ length: count }, () => this.#name(type))
-    this.#nodes.push({
-      input: inputs,
-      output,
-      name: `${output[0]}`,
-      opType: type,
-      domain,
-      attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
-    })
+    this.#nodes.push(nodeProto(type, inputs, output, attributes, domain))
     return output
   }
 
@@ -190,9 +192,29 @@ class Writer implements Emitter {
     if (isLeaf(node) && node.data !== undefined) return [this.#constant(node.data, node.shape as number[], node.dtype)]
     const index = valueIndex(node)
     if (index !== null) return [this.#values.get(node.inputs[0] ?? node)?.[index] ?? '']
-    const inputs = node.inputs.map((from) => this.#values.get(from)?.[0] ?? '')
+    const [chosenFrom] = node.op.isChoice ? node.inputs : []
+    const inputs = node.inputs.map((from) => (from === chosenFrom ? this.#stored(from) : this.#value(from)))
     const produced = node.op.emit(this, inputs, node)
-    return typeof produced === 'string' ? [produced] : produced
+    const values = typeof produced === 'string' ? [produced] : produced
+    return chosenFrom !== undefined && isNarrow(chosenFrom)
+      ? values.map((value) => this.#widen(value, this.#nodes))
+      : values
+  }
+
+  /** The name of a node's value as it is stored or computed. */
+  #stored(node: Node): string {
+    return this.#values.get(node)?.[0] ?? ''
+  }
+
+  /** The name of a node's value as it is computed with. */
+  #value(node: Node): string {
+    return isNarrow(node) ? this.#widen(this.#stored(node), this.#widenings) : this.#stored(node)
+  }
+
+  #widen(value: string, nodes: object[]): string {
+    const output = this.#name('Cast')
+    nodes.push(nodeProto('Cast', [value], [output], { to: ELEMENT_TYPE.float32 }))
+    return output
   }
 
   #writeInput(node: Node): string {
@@ -204,11 +226,12 @@ class Writer implements Emitter {
 
   #writeWeight(node: Node): string {
     const name = String(node.attributes.name)
-    const { file, offset, bytes } = node.stored ?? { file: '', offset: 0, bytes: 0 }
+    const { file, format, offset, bytes } = node.stored ?? { file: '', format: 'F32', offset: 0, bytes: 0 }
     this.#folder = file.slice(0, file.length - basename(file).length - 1)
+    this.#isNarrow ||= isNarrow(node)
     this.#initializers.push({
       dims: node.shape,
-      dataType: ELEMENT_TYPE[node.dtype],
+      dataType: STORED_TYPE[format],
       name,
       dataLocation: 1,
       externalData: [
@@ -233,13 +256,28 @@ class Writer implements Emitter {
 
   // A leaf cannot be an output by its own name; everything else is fetched without a copying Identity.
   #outputName(node: Node): string {
-    const value = this.#values.get(node)?.[0] ?? ''
-    return isLeaf(node) ? this.node('Identity', [value]) : value
+    const value = this.#value(node)
+    return isLeaf(node) && !isNarrow(node) ? this.node('Identity', [value]) : value
   }
 
   #name(hint: string): string {
     return `${hint}.${this.#count++}`
   }
+}
+
+function nodeProto(
+  type: string,
+  inputs: readonly string[],
+  output: readonly string[],
+  attributes: Readonly<Record<string, OnnxAttribute>>,
+  domain = '',
+): object {
+  const attribute = Object.entries(attributes).map(([name, value]) => attributeProto(name, value))
+  return { input: inputs, output, name: `${output[0]}`, opType: type, domain, attribute }
+}
+
+function isNarrow({ stored }: Node): boolean {
+  return stored !== undefined && stored.format !== 'F32'
 }
 
 function attributeProto(name: string, value: OnnxAttribute): object {

@@ -21,6 +21,9 @@ export interface SessionOptions {
   readonly prepack?: boolean
 }
 
+/** What of the runtime would widen 16-bit weights once, when it compiles a graph, or once for all their uses, and keep them. */
+const WIDENING_ONCE = 'ConstantFolding;CommonSubexpressionElimination;FuseFp16InitializerToFp32NodeTransformer'
+
 /** Any tensor. */
 export type AnyTensor = { [D in DType]: Tensor<D> }[DType]
 
@@ -47,7 +50,7 @@ export class Session {
       intraOpNumThreads: options.threads ?? 0,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-      extra: { session },
+      extra: { session, ...(model.isNarrow ? { optimization: { disable_specified_optimizers: WIDENING_ONCE } } : {}) },
     })
     return new Session(native, model)
   }

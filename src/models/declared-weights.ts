@@ -6,7 +6,6 @@ import { WhicheditError } from '../errors.ts'
 import { input, type Node } from '../graph/graph.ts'
 import type { Architecture, Layers, Network, Scope } from './architecture.ts'
 import { runLayers, TOKENS } from './scope.ts'
-import type { ModelFiles } from './weights.ts'
 
 /** Every weight of a network by name, with its shape as stored. */
 export function declaredWeights(network: Layers | Network): ReadonlyMap<string, readonly number[]> {
@@ -44,11 +43,11 @@ export function declaredWeights(network: Layers | Network): ReadonlyMap<string, 
  * begin with, those of a model with more parts put something before them.
  * @throws E_WEIGHT, E_SHAPE where one that the network uses is missing or has another shape.
  */
-export function matchWeights(
+export function matchWeights<W extends { readonly shape: readonly number[] }>(
   network: Layers | Network,
-  files: ModelFiles['weights'],
+  files: ReadonlyMap<string, W>,
   { prefix = '', rename = (name) => name }: Pick<Architecture, 'prefix' | 'rename'>,
-): ModelFiles['weights'] {
+): ReadonlyMap<string, W> {
   const named = new Map([...files].map(([name, weight]) => [rename(name), weight]))
   const isWhole = [...named.keys()].some((name) => name.startsWith(prefix))
   const weights = isWhole ? named : new Map([...named].map(([name, weight]) => [prefix + name, weight]))

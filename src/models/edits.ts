@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Network } from './architecture.ts'
+import { dequantize } from './dequantize.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { ModelFiles, StoredWeight } from './weights.ts'
 
@@ -73,5 +74,5 @@ async function readStored(stored: StoredWeight): Promise<Float32Array> {
   } finally {
     await handle?.close()
   }
-  return new Float32Array(bytes.buffer)
+  return dequantize(stored.format, bytes)
 }

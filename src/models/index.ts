@@ -2,7 +2,7 @@
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import type { SessionOptions } from '../graph/session.ts'
-import type { Architecture } from './architecture.ts'
+import type { Architecture, Network } from './architecture.ts'
 import { inChat } from './chat-template.ts'
 import { matchWeights } from './declared-weights.ts'
 import { gemma } from './gemma.ts'
@@ -13,7 +13,7 @@ import { gpt2 } from './gpt2.ts'
 import { gptj } from './gptj.ts'
 import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
-import { findModel, type ModelPlaces } from './locate.ts'
+import { type FindOptions, findModel, type ModelPlaces } from './locate.ts'
 import { mistral } from './mistral.ts'
 import type { LanguageModel } from './model.ts'
 import { opt } from './opt.ts'
@@ -49,7 +49,7 @@ export type OpenModel = LanguageModel & {
 }
 
 /** How a model is opened. */
-export interface OpenOptions extends SessionOptions {
+export interface OpenOptions extends SessionOptions, FindOptions {
   /** Ask it through its chat template. */
   readonly chat?: boolean
 }
@@ -65,9 +65,9 @@ export async function loadModel(
   reference: string,
   places: ModelPlaces,
   ctx: Context,
-  { chat = false, ...options }: OpenOptions = {},
+  { chat = false, memoryBytes, ...options }: OpenOptions = {},
 ): Promise<OpenModel> {
-  const files = await findModel(reference, ctx, places)
+  const files = await findModel(reference, ctx, places, memoryBytes === undefined ? {} : { memoryBytes })
   return openModel(chat ? inChat(files) : files, { ...options, encoder: await findEncoder(ctx, places) })
 }
 
@@ -81,18 +81,26 @@ export async function findEncoder(ctx: Context, places: ModelPlaces): Promise<Mo
   }
 }
 
+/** A model's network by its configuration, once its weights' shapes are known to fit; their names as the network has them. */
+export function openNetwork<W extends { readonly shape: readonly number[] }>(
+  config: ModelFiles['config'],
+  found: ReadonlyMap<string, W>,
+): { network: Network; weights: ReadonlyMap<string, W> } {
+  const type = String(config.model_type)
+  const architecture = Object.values(ARCHITECTURES).find(({ modelTypes }) => modelTypes.includes(type))
+  if (architecture === undefined) {
+    throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
+  }
+  const network = architecture.open(config)
+  return { network, weights: matchWeights(network, found, architecture) }
+}
+
 /** Opens a model whose files were found. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
 export function openModel(
   files: ModelFiles,
   { encoder: encoderFiles, ...options }: SessionOptions & { readonly encoder?: ModelFiles | null } = {},
 ): OpenModel {
-  const type = String(files.config.model_type)
-  const architecture = Object.values(ARCHITECTURES).find(({ modelTypes }) => modelTypes.includes(type))
-  if (architecture === undefined) {
-    throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
-  }
-  const network = architecture.open(files.config)
-  const weights = matchWeights(network, files.weights, architecture)
+  const { network, weights } = openNetwork(files.config, files.weights)
   const sessions = new Sessions(options)
   const encoder = encoderFiles ? openSentenceEncoder(encoderFiles, options) : null
   const model = openLanguageModel({ ...files, weights }, { network, weights, sessions }, encoder)

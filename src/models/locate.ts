@@ -1,11 +1,12 @@
 /**
- * Finds a model by path, in the Hugging Face cache or by a known name, and makes it ready for a session: weights as float32
- * safetensors on disk, a config with Hugging Face's keys, a tokenizer, and a fingerprint of all three.
+ * Finds a model by path, in the Hugging Face cache or by a known name, and makes it ready for a session: weights in
+ * safetensors files, as float32 or where memory asks for it in the 16 bits that they came in, a config with Hugging Face's keys, a tokenizer, and a fingerprint of all three.
  */
 import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
+import { sizeOf } from '../tensor/tensor.ts'
 import { CHAT_FILES, ggufTemplate, parseTemplate, readFolderTemplate } from './chat-template.ts'
 import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
@@ -17,12 +18,13 @@ import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hu
 import { unknownModel } from './inventory.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
 import { findInHub, KNOWN_MODELS } from './known.ts'
-import { readSafetensorsFolder, type SafetensorsTable } from './safetensors.ts'
+import { readSafetensorsFolder, type SafetensorsEntry, type SafetensorsTable } from './safetensors.ts'
 import { requireAgreement } from './terms.ts'
 import { textConfigOf } from './text-config.ts'
 import { type EndsOfText, openTokenizer } from './tokenizer.ts'
 import { readTokenizer, TOKENIZER_CHOICE, TOKENIZER_FILES } from './tokenizer-files.ts'
-import type { ChatTemplate, ModelFiles } from './weights.ts'
+import { chooseWeightUse, type FormatCount, mainFormat, toWeightFormat, type WeightUse } from './weight-use.ts'
+import type { ChatTemplate, ModelFiles, StoredWeight } from './weights.ts'
 
 export type { ModelPlaces } from './known.ts'
 
@@ -43,15 +45,47 @@ interface Source {
   readonly path: string
 }
 
+/** A model whose files were found and read as far as their headers: nothing is loaded or converted yet. */
+export interface FoundModel extends Pick<ModelFiles, 'name' | 'fingerprint' | 'config' | 'storedAs'> {
+  /** Shapes as they will be used, by the names of Hugging Face's checkpoints. */
+  readonly weights: ReadonlyMap<string, { readonly shape: readonly number[] }>
+  readonly use: WeightUse
+  /** Makes it ready. The first time it may be converted to 32 bits, which takes seconds to minutes; later calls take milliseconds. */
+  open(): Promise<ModelFiles>
+}
+
+/** How a model is to be used. */
+export interface FindOptions {
+  /** What it may take of the memory: decides whether 16-bit weights stay as they are. Default: anything. */
+  readonly memoryBytes?: number
+}
+
 /**
- * Finds a model and makes it ready. The first time it may be converted to 32 bits, which takes seconds to minutes and
- * is kept in `ctx.cacheDir`; later calls take milliseconds.
- * @param reference a folder, a `.gguf` file, a name of {@link KNOWN_MODELS}, or `<owner>/<name>` in the Hugging Face cache.
- * @throws E_MODEL_UNKNOWN, E_MODEL_INCOMPLETE, E_TERMS, E_SAFETENSORS, E_GGUF, E_JSON, E_TOKENIZER, E_NUMBER_FORMAT, E_DISK_FULL, E_NOT_WRITABLE.
+ * Finds a model and makes it ready; a conversion is kept in `ctx.cacheDir`.
+ * @throws what {@link describeModel} throws; E_SAFETENSORS, E_DISK_FULL, E_NOT_WRITABLE where it must be converted.
  */
-export async function findModel(reference: string, ctx: Context, places: ModelPlaces): Promise<ModelFiles> {
+export async function findModel(
+  reference: string,
+  ctx: Context,
+  places: ModelPlaces,
+  options: FindOptions = {},
+): Promise<ModelFiles> {
+  return (await describeModel(reference, ctx, places, options)).open()
+}
+
+/**
+ * Finds a model and says what it is, from headers and hashes.
+ * @param reference a folder, a `.gguf` file, a name of {@link KNOWN_MODELS}, or `<owner>/<name>` in the Hugging Face cache.
+ * @throws E_MODEL_UNKNOWN, E_MODEL_INCOMPLETE, E_TERMS, E_SAFETENSORS, E_GGUF, E_JSON, E_TOKENIZER, E_NUMBER_FORMAT.
+ */
+export async function describeModel(
+  reference: string,
+  ctx: Context,
+  places: ModelPlaces,
+  { memoryBytes = Number.POSITIVE_INFINITY }: FindOptions = {},
+): Promise<FoundModel> {
   const source = await locate(reference, places)
-  return source.kind === 'gguf' ? openGguf(source, ctx) : openFolder(source, ctx)
+  return source.kind === 'gguf' ? describeGguf(source, ctx) : describeFolder(source, ctx, memoryBytes)
 }
 
 async function locate(reference: string, places: ModelPlaces): Promise<Source> {
@@ -95,19 +129,21 @@ async function mainSnapshot(repository: string, { hubCache }: ModelPlaces): Prom
   return (await stat(folder).catch(() => undefined))?.isDirectory() ? folder : undefined
 }
 
-async function openGguf({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
+async function describeGguf({ name, path }: Source, ctx: Context): Promise<FoundModel> {
   const contents = await contentHash(path, ctx)
-  const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
-  return openConverted(key, name, ctx, async () => {
-    const gguf = await readGguf(path)
-    const { config, tensors: planned } = await checkpointOf(gguf)
-    const tensors = planned.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
-    const [tokenizer, chatTemplate] = [tokenizerJsonOf(gguf), ggufTemplate(gguf)]
-    return { name, storedAs: mainFormat(tensors), config, tokenizer, chatTemplate, tensors }
-  })
+  const fingerprint = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
+  const use: WeightUse = { isAsStored: false, usedAs: 'F32', because: null }
+  const kept = await openKept(keptFolder(fingerprint, ctx), fingerprint, name)
+  if (kept !== undefined) return { ...kept, use, open: async () => kept }
+  const gguf = await readGguf(path)
+  const { config, tensors: planned } = await checkpointOf(gguf)
+  const tensors = planned.map(({ source, ...place }) => ({ ...source, ...place, file: gguf.file }))
+  const [tokenizer, chatTemplate] = [tokenizerJsonOf(gguf), ggufTemplate(gguf)]
+  const conversion = { name, storedAs: mainFormat(countNumbers(tensors)), config, tokenizer, chatTemplate, tensors }
+  return describeConversion(fingerprint, conversion, use, ctx)
 }
 
-async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFiles> {
+async function describeFolder({ name, path }: Source, ctx: Context, memoryBytes: number): Promise<FoundModel> {
   const files = await readdir(path)
   if (!files.includes('config.json')) throw incomplete(path, 'config.json', files)
   if (!files.some((file) => /^model\.safetensors(\.index\.json)?$/.test(file))) {
@@ -119,21 +155,34 @@ async function openFolder({ name, path }: Source, ctx: Context): Promise<ModelFi
   if (tokenizer === undefined) throw incomplete(path, TOKENIZER_CHOICE, files)
   const chatTemplate = await readFolderTemplate(path, files)
   const contents = await folderHash(path, files, table, ctx)
-  if ([...table.values()].every((entry) => entry.dtype === 'F32')) {
-    const own = { name, fingerprint: contents, folder: path, storedAs: 'F32' }
-    return ready({ ...own, config, tokenizer, chatTemplate, table })
-  }
   checkFormats(table)
-  const key = hashOf([contents, `conversion ${CONVERSION_VERSION}`])
   const tensors = [...table].map(([tensor, entry]) => ({ ...entry, name: tensor, format: entry.dtype }))
-  return openConverted(key, name, ctx, async () => ({
-    name,
-    storedAs: mainFormat(tensors),
-    config,
-    tokenizer,
-    chatTemplate,
-    tensors,
-  }))
+  const counts = countNumbers(tensors)
+  const use = chooseWeightUse(counts, memoryBytes)
+  const storedAs = mainFormat(counts)
+  const isConvertible = counts.some(({ format }) => format !== 'F32')
+  // The same whether weights are converted or not: so are the numbers.
+  const fingerprint = isConvertible ? hashOf([contents, `conversion ${CONVERSION_VERSION}`]) : contents
+  if (use.isAsStored) {
+    const found = { name, fingerprint, folder: path, storedAs, config, tokenizer, chatTemplate, table }
+    return { name, fingerprint, config, storedAs, weights: table, use, open: async () => ready(found) }
+  }
+  return describeConversion(fingerprint, { name, storedAs, config, tokenizer, chatTemplate, tensors }, use, ctx)
+}
+
+/** What a conversion will make, before it is made. */
+function describeConversion(fingerprint: string, conversion: Conversion, use: WeightUse, ctx: Context): FoundModel {
+  const { name, config, storedAs, tensors } = conversion
+  const weights = new Map(
+    tensors.map(({ name: tensor, shape, transposed }) => [tensor, { shape: transposed ? shape.toReversed() : shape }]),
+  )
+  return { name, fingerprint, config, storedAs, weights, use, open: () => openConverted(fingerprint, conversion, ctx) }
+}
+
+function countNumbers(
+  tensors: readonly { readonly format: string; readonly shape: readonly number[] }[],
+): FormatCount[] {
+  return tensors.map(({ format, shape }) => ({ format, count: sizeOf(shape) }))
 }
 
 /** `config.json`, with the ends of a text that `generation_config.json` names besides (the end of a turn). */
@@ -161,20 +210,20 @@ function checkFormats(table: SafetensorsTable): void {
 }
 
 /** Opens the conversion kept under `key`, making it where it is missing or was damaged since. */
-async function openConverted(
-  key: string,
-  name: string,
-  ctx: Context,
-  plan: () => Promise<Conversion>,
-): Promise<ModelFiles> {
-  const kept = join(ctx.cacheDir, 'models', key)
+async function openConverted(key: string, conversion: Conversion, ctx: Context): Promise<ModelFiles> {
+  const { name } = conversion
+  const kept = keptFolder(key, ctx)
   const opened = await openKept(kept, key, name)
   if (opened !== undefined) return opened
   await rm(kept, { recursive: true, force: true })
-  await convertOnce(key, await plan(), ctx)
+  await convertOnce(key, conversion, ctx)
   const made = await openKept(kept, key, name)
   if (made === undefined) throw new WhicheditError('E_INTERNAL', { what: `findModel: ${kept} cannot be read back` })
   return made
+}
+
+function keptFolder(key: string, { cacheDir }: Context): string {
+  return join(cacheDir, 'models', key)
 }
 
 /** A conversion of the cache; undefined where there is none or it cannot be used. */
@@ -220,10 +269,17 @@ function ready({ folder, tokenizer, table, ...found }: Found): ModelFiles {
     })
   }
   const frame = { file: join(folder, 'tokenizer.json'), endsOfText: endsOfText(config), vocabulary }
-  const weights = new Map(
-    [...table].map(([tensor, { file, shape, offset, bytes }]) => [tensor, { file, shape, offset, bytes }]),
-  )
+  const weights = new Map([...table].map(([tensor, entry]) => [tensor, storedWeight(tensor, entry)]))
   return { ...found, tokenizer: openTokenizer(tokenizer, frame), weights }
+}
+
+function storedWeight(tensor: string, { file, dtype, shape, offset, bytes }: SafetensorsEntry): StoredWeight {
+  const format = toWeightFormat(dtype)
+  if (format === undefined) {
+    const found = { file, tensor: JSON.stringify(tensor), formats: 'F32, F16 and BF16', found: dtype }
+    throw new WhicheditError('E_NUMBER_FORMAT', found)
+  }
+  return { file, format, shape, offset, bytes }
 }
 
 /** The tokens that end a text; for an encoder, which writes none, the one that fills a text up. */
@@ -250,15 +306,6 @@ async function folderHash(
   const hashes: string[] = []
   for (const file of [...files, ...shards]) hashes.push(await contentHash(file, ctx))
   return hashOf(hashes)
-}
-
-/** The format that holds most of a model's numbers. */
-function mainFormat(tensors: readonly { readonly format: string; readonly shape: readonly number[] }[]): string {
-  const counts = new Map<string, number>()
-  for (const { format, shape } of tensors) {
-    counts.set(format, (counts.get(format) ?? 0) + shape.reduce((product, size) => product * size, 1))
-  }
-  return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most), ['F32', 0])[0]
 }
 
 /** Files named in an error: enough to recognise the folder. */

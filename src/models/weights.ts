@@ -1,11 +1,13 @@
 /** What a model folder holds once it has been found, checked and, where needed, converted to 32-bit safetensors. */
+import type { WeightFormat } from '../graph/graph.ts'
 import type { JsonObject } from './json.ts'
 import type { ModelTokenizer } from './tokenizer.ts'
 
-/** A weight as it lies in a file: little-endian float32, in the orientation of the checkpoint (a linear layer: [out, in]). */
+/** A weight as it lies in a file: little-endian, in the orientation of the checkpoint (a linear layer: [out, in]). */
 export interface StoredWeight {
   /** Real path of the file (no links: the runtime refuses a link that leaves its folder). */
   readonly file: string
+  readonly format: WeightFormat
   readonly shape: readonly number[]
   /** Bytes from the start of the file. */
   readonly offset: number

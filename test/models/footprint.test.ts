@@ -17,8 +17,8 @@ const CONFIG = {
 
 test('counts parameters and estimates what a process adds', () => {
   const weights = new Map([
-    ['a', { file: 'x', shape: [50, 10], offset: 0, bytes: 2000 }],
-    ['b', { file: 'x', shape: [10], offset: 2000, bytes: 40 }],
+    ['a', { file: 'x', format: 'F32' as const, shape: [50, 10], offset: 0, bytes: 2000 }],
+    ['b', { file: 'x', format: 'F32' as const, shape: [10], offset: 2000, bytes: 40 }],
   ])
   // A layer keeps 400 · (10·10 + 5·20) · 4 = 320,000 bytes; logits of 20 prompts 20 · 50 · 4 = 4,000.
   const forward = 25 * 2 ** 20 + 320_000 + 4_000

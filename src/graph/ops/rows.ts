@@ -4,6 +4,7 @@ import { makeNode, type Node, type Op } from '../graph.ts'
 /** Rows of `x` [N, …] by index [R]: the result is [R, …]. */
 export const GATHER_ROWS: Op = {
   name: 'gather-rows',
+  isChoice: true,
   shape: ([x, index]) => [...(index?.shape ?? []), ...(x?.shape.slice(1) ?? [])],
   emit: (emitter, inputs) => emitter.node('Gather', inputs, { axis: 0 }),
   gradient: ({ inputs: [x, index] }, upstream) =>
