@@ -228,21 +228,41 @@ function withSecretNames(json: JsonObject, special: ReadonlyMap<string, number>)
     token.special === true ? { ...token, content: rename(String(token.content)), normalized: false } : token,
   )
   const { model } = json
-  const renamed = isObject(model) ? { ...model, ...renameModel(model, rename) } : (model ?? null)
+  const renamed = isObject(model) ? { ...model, ...renameModel(model, special, rename) } : (model ?? null)
   return { ...json, truncation: null, padding: null, added_tokens: added, model: renamed }
 }
 
-function renameModel({ vocab, merges, unk_token }: JsonObject, rename: (name: string) => string): JsonObject {
+function renameModel(
+  { vocab, merges, unk_token }: JsonObject,
+  special: ReadonlyMap<string, number>,
+  rename: (name: string) => string,
+): JsonObject {
   const renamed: Record<string, Json> = {}
-  if (isObject(vocab)) renamed.vocab = Object.fromEntries(Object.entries(vocab).map(([name, id]) => [rename(name), id]))
+  if (isObject(vocab)) renamed.vocab = renameKeys(vocab, special, rename)
   if (Array.isArray(vocab)) renamed.vocab = vocab.map((piece) => renamePiece(piece, rename))
   if (typeof unk_token === 'string') renamed.unk_token = rename(unk_token)
   if (Array.isArray(merges)) {
     const isKept = (merge: Json): boolean => {
-      const pieces = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge.map(String) : []
-      return [...pieces, pieces.join('')].every((piece) => rename(piece) === piece)
+      const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : []
+      return ![`${left}`, `${right}`, `${left}${right}`].some((piece) => special.has(piece))
     }
     renamed.merges = merges.filter(isKept)
+  }
+  return renamed
+}
+
+/** Vocabularies are large and have few special tokens: copied whole, then changed where needed. */
+function renameKeys(
+  vocab: JsonObject,
+  special: ReadonlyMap<string, number>,
+  rename: (name: string) => string,
+): JsonObject {
+  const renamed: Record<string, Json> = { ...vocab }
+  for (const name of special.keys()) {
+    const id = Object.hasOwn(vocab, name) ? vocab[name] : undefined
+    if (id === undefined) continue
+    delete renamed[name]
+    renamed[rename(name)] = id
   }
   return renamed
 }
