@@ -19,6 +19,8 @@ import { whileAlone } from './pull-lock.ts'
 export interface Wanted extends RepositoryName {
   /** Chooses from what the repository holds. */
   readonly choose: (repository: Repository) => readonly RemoteFile[]
+  /** Looks at each file once it is there, small ones first: what it throws ends the pull before the large ones come. */
+  readonly look?: (file: RemoteFile, path: string) => Promise<void>
 }
 
 /** What was brought. */
@@ -52,7 +54,7 @@ export async function pullRepository(
   const folder = snapshotFolder(snapshot, hubCache)
   const bring = async (): Promise<number> => {
     await makeFolder(blobs)
-    const missing = await bringContents(repository, files, { blobs, hub, ctx })
+    const missing = await bringContents(repository, files, { blobs, hub, ctx, look: wanted.look })
     for (const { path, checksum } of files) await nameBlob(join(blobs, checksum.digest), join(folder, path))
     const { revision = MAIN } = wanted
     if (revision !== repository.commit) await writeRef(snapshot, hubCache, revision)
@@ -76,6 +78,7 @@ interface Bringing {
   readonly blobs: string
   readonly hub: Hub
   readonly ctx: Context
+  readonly look: Wanted['look']
 }
 
 /** Brings the contents that are not there yet, small ones first: what is wrong with them is known before the large ones come. */
@@ -86,7 +89,10 @@ async function bringContents(
 ): Promise<number> {
   const { blobs, ctx } = bringing
   const missing: RemoteFile[] = []
-  for (const file of files) if (!(await isThere(file, blobs, ctx))) missing.push(file)
+  for (const file of files) {
+    if (await isThere(file, blobs, ctx)) await bringing.look?.(file, join(blobs, file.checksum.digest))
+    else missing.push(file)
+  }
   const begun = await Promise.all(missing.map(({ checksum }) => sizeOf(partOf(checksum.digest, blobs))))
   await requireSpace(blobs, totalOf(missing) - begun.reduce((sum, bytes) => sum + bytes, 0))
   for (const file of missing.sort((a, b) => a.bytes - b.bytes)) {
@@ -94,6 +100,7 @@ async function bringContents(
     ctx.signal.throwIfAborted()
     // Another process may have finished the same file.
     if (failure !== undefined && !(await isThere(file, blobs, ctx))) throw failure
+    await bringing.look?.(file, join(blobs, file.checksum.digest))
   }
   return missing.length
 }

