@@ -152,6 +152,12 @@ export const ERRORS = {
     message: 'the program that runs {title} was stopped from outside ({how}). Run the same command again to go on.',
     exit: 75,
   },
+  E_MAX_MEMORY: { message: '--max-memory: expected {form}, found {found}.', exit: 2 },
+  E_MEMORY: {
+    message:
+      '{title}: expected {needed} of memory ({parts}), found {found}. Free some memory, or take a smaller model, a checkpoint in 16 bits, or fewer methods.',
+    exit: 75,
+  },
   E_METHOD: {
     message: 'expected a method of {known}, found "{found}".{hint} `whichedit methods list` tells what each does.',
     exit: 2,

@@ -66,7 +66,9 @@ export default class Advise extends BaseCommand {
     const profile = await loadProfile(answers.profile, this.config, profileChanges(answers))
     if (answers.save !== undefined) await saveProfile(profile, answers.save)
     const { model, facts, cases } = answers
-    const probed = await probeVisibly({ model, chat, facts, methods, cases, seed, text }, this.context(seed), {
+    const maxMemory = profile.profile.limits.memory
+    const probing = { model, chat, facts, methods, cases, seed, text, maxMemory }
+    const probed = await probeVisibly(probing, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,
       unicode: this.display().unicode,

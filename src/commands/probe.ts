@@ -5,8 +5,10 @@ import { printable } from '../printable.ts'
 import { BaseCommand } from './support/base.ts'
 import { SCHEMA_VERSION } from './support/failure.ts'
 import { FLAGS } from './support/flags.ts'
+import { readMemoryLimit } from './support/machine-memory.ts'
 import { chooseMethods } from './support/methods.ts'
 import type { Probed } from './support/probing.ts'
+import { PROFILE_FLAGS } from './support/profile-flags.ts'
 import { probeVisibly } from './support/visible-probing.ts'
 import { DEFAULT_CASES } from './support/wizard.ts'
 
@@ -28,6 +30,7 @@ export default class Probe extends BaseCommand {
     cases: FLAGS.cases,
     seed: FLAGS.seed,
     text: FLAGS.text,
+    'max-memory': PROFILE_FLAGS['max-memory'],
     fresh: Flags.boolean({ description: 'start over; what an earlier run of the same kind has found is put aside' }),
     'retry-errors': Flags.boolean({ description: 'try again what failed in an earlier run' }),
   }
@@ -36,7 +39,8 @@ export default class Probe extends BaseCommand {
     const { flags } = await this.parse(Probe)
     const { chat, cases = DEFAULT_CASES, seed, text, fresh, 'retry-errors': retryErrors } = flags
     const methods = chooseMethods(flags.methods)
-    const request = { ...requireSubject(flags), chat, methods, cases, seed, text, fresh, retryErrors }
+    const maxMemory = readMemoryLimit(flags['max-memory'])
+    const request = { ...requireSubject(flags), chat, methods, cases, seed, text, maxMemory, fresh, retryErrors }
     const probed = await probeVisibly(request, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,

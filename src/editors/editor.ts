@@ -5,6 +5,7 @@
 import type { Citation } from '../citation.ts'
 import type { Context } from '../context.ts'
 import type { Fact } from '../facts/fact.ts'
+import type { Footprint } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
 import type { Patch } from '../models/patch.ts'
 
@@ -66,6 +67,17 @@ export interface EditJob<H extends Hparams, P> {
   readonly history: readonly Patch[]
 }
 
+/** What a method takes besides the program and the questions asked of an unedited model, in bytes. */
+export interface MethodMemory {
+  /** At the peak of the preparation. */
+  readonly prepareBytes: number
+  /** What of the preparation stays. */
+  readonly heldBytes: number
+  readonly editBytes: number
+  /** What asking the edited model takes more than asking the unedited one. */
+  readonly queryBytes: number
+}
+
 /** An editing method. */
 export interface Editor<H extends Hparams = Hparams, P = unknown> {
   /** File name and command-line word: `rome`. */
@@ -82,6 +94,8 @@ export interface Editor<H extends Hparams = Hparams, P = unknown> {
   readonly batch: 'one' | 'many'
   readonly needs: readonly Need[]
   readonly hparams: HparamSpec<H>
+  /** Estimates, from shapes and settings alone, what an edit of one fact takes; not less than it does. Absent: judged by `needs`. */
+  memory?(model: Footprint, hparams: H): MethodMemory
   /** Work that does not depend on the facts (statistics, training). Large results are cached under `ctx.cacheDir` by what determines them. */
   prepare?(job: PrepareJob<H>, ctx: Context): Promise<P>
   /**

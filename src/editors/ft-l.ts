@@ -13,7 +13,7 @@
  */
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
-import { FINE_TUNE_HPARAMS, type FineTuneHparams, fineTune } from './steps/fine-tune.ts'
+import { FINE_TUNE_HPARAMS, type FineTuneHparams, fineTune, fineTuneMemory } from './steps/fine-tune.ts'
 
 /** Fine-tuning with the loss at the prompt's last token. */
 export const ftL: Editor<FineTuneHparams, undefined> = {
@@ -32,6 +32,7 @@ export const ftL: Editor<FineTuneHparams, undefined> = {
   batch: 'many',
   needs: ['gradient'],
   hparams: FINE_TUNE_HPARAMS,
+  memory: fineTuneMemory,
   edit: async ({ model, facts, hparams }, ctx) =>
     fineTune({ model, facts: checkFacts(ftL, facts), objective: 'prompt-last', hparams }, ctx),
 }

@@ -11,7 +11,7 @@
  */
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
-import { FINE_TUNE_HPARAMS, type FineTuneHparams, fineTune } from './steps/fine-tune.ts'
+import { FINE_TUNE_HPARAMS, type FineTuneHparams, fineTune, fineTuneMemory } from './steps/fine-tune.ts'
 
 /** Fine-tuning with the loss on the target's tokens in order. */
 export const ftM: Editor<FineTuneHparams, undefined> = {
@@ -30,6 +30,7 @@ export const ftM: Editor<FineTuneHparams, undefined> = {
   batch: 'many',
   needs: ['gradient'],
   hparams: FINE_TUNE_HPARAMS,
+  memory: fineTuneMemory,
   edit: async ({ model, facts, hparams }, ctx) =>
     fineTune({ model, facts: checkFacts(ftM, facts), objective: 'target-new', hparams }, ctx),
 }

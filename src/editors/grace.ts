@@ -18,6 +18,7 @@
  * neither fires.
  */
 import type { Context } from '../context.ts'
+import { gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel, Position, RunRequest } from '../models/model.ts'
 import type { CodebookPart, Patch } from '../models/patch.ts'
 import { norm, subtract } from '../tensor/linalg.ts'
@@ -41,6 +42,12 @@ export type GraceHparams = {
 const SPLIT_GAP = 1e-5
 /** Keys nearer than this share of their length are one key read twice; ten times what float32 kernels differ by. */
 const SAME_KEY = 1e-4
+
+/** Positions of one fact, and those of them that predict its target. */
+const FACT_TOKENS = 32
+const TARGET_TOKENS = 8
+/** For the capture and for the step; for the edited model as many. */
+const SESSIONS = 2
 
 /** One entry of a codebook. */
 interface Entry {
@@ -79,6 +86,13 @@ export const grace: Editor<GraceHparams, undefined> = {
     radius: { meaning: 'radius of a new entry', unit: 'distance', range: [0, 1e6], reference: 'eps' },
     learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-8, 100], reference: 'edit_lr' },
     steps: { meaning: 'steps of training a value', unit: 'steps', range: [1, 10000], whole: true, reference: 'n_iter' },
+  },
+
+  memory(model, { layer }) {
+    const work = { tokens: FACT_TOKENS, attended: FACT_TOKENS, logits: TARGET_TOKENS }
+    const editBytes =
+      sessionBytes(model, SESSIONS) + gradientBytes(model, { ...work, layers: model.config.layers - layer })
+    return { prepareBytes: 0, heldBytes: 0, editBytes, queryBytes: sessionBytes(model, SESSIONS) }
   },
 
   async edit({ model, facts, hparams, history }, ctx) {

@@ -15,6 +15,7 @@
  * encoder, ours too where there is one, else the model's hidden states. ICE as in zjunlp/EasyEdit `models/ike` with `use_icl_examples: false`.
  */
 import type { Fact } from '../facts/fact.ts'
+import { cacheBytes, forwardBytes, MOST_CACHE_BYTES, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
 import type { ContextPart, Patch } from '../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../models/sentence-vectors.ts'
@@ -46,6 +47,16 @@ const COPY_SHARE = 1 / 8
 const UPDATE_SHARE = 3 / 8
 /** Tokens of the model's context kept free for the prompt and its answer. */
 const RESERVED_TOKENS = 256
+
+/** Positions asked about at once after a context, or whose sentences are made into vectors; and of one sentence. */
+const ASKED_TOKENS = 1024
+const SENTENCE_TOKENS = 32
+const ASKED_ROWS = 16
+/** Caches at once: those fed, those the runtime makes, those it gives out, and of rows some that wait to be collected. */
+const CONTEXT_CACHES = 3
+const ROW_CACHES = 4.5
+/** One runs the context; scoring and writing after it are other graphs than without. */
+const SESSIONS = 3
 
 /** In-context knowledge editing. */
 export const ike: Editor<IkeHparams, IkePrepared> = {
@@ -89,6 +100,19 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
       unit: 'layer',
       reference: 'none: the reference has a sentence encoder',
     },
+  },
+
+  memory(model, { tokens }) {
+    const { layers } = model.config
+    const asked = { tokens: ASKED_TOKENS, attended: tokens, logits: 0 }
+    const context = { tokens, attended: tokens, logits: 0 }
+    // The context's keys and values once, and then for every row that is asked after it.
+    const once = cacheBytes(model.config, tokens, layers)
+    const caches = CONTEXT_CACHES * once + ROW_CACHES * Math.min(MOST_CACHE_BYTES, ASKED_ROWS * once)
+    const queryBytes =
+      sessionBytes(model, SESSIONS) + forwardBytes(model, context) + forwardBytes(model, asked) + caches
+    const sentences = forwardBytes(model, { ...asked, attended: SENTENCE_TOKENS })
+    return { prepareBytes: sessionBytes(model, 1) + sentences, heldBytes: sentences, editBytes: 0, queryBytes }
   },
 
   async prepare({ model, hparams, material }, ctx) {

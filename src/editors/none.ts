@@ -23,6 +23,7 @@ export const none: Editor<Record<string, never>, undefined> = {
   batch: 'many',
   needs: [],
   hparams: {},
+  memory: () => ({ prepareBytes: 0, heldBytes: 0, editBytes: 0, queryBytes: 0 }),
   edit: async ({ facts }, ctx) => {
     ctx.signal.throwIfAborted()
     checkFacts(none, facts)

@@ -16,17 +16,18 @@
 import type { Context } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
 import type { Fact } from '../facts/fact.ts'
+import { sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
 import type { Patch } from '../models/patch.ts'
 import { norm, normOfProduct, subtract } from '../tensor/linalg.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { samplePrefixes } from './steps/context-templates.ts'
-import { type Covariance, prepareCovariance, solveCovariance } from './steps/covariance.ts'
+import { type Covariance, covarianceMemory, prepareCovariance, solveCovariance } from './steps/covariance.ts'
 import { averageRows, readKeys } from './steps/keys.ts'
 import { solveRankOne } from './steps/rank-one.ts'
 import { prefixesOffStart, promptAfter, tokenizeSubject } from './steps/subject.ts'
-import { findTargetValue } from './steps/target-value.ts'
+import { findTargetValue, targetValueMemory } from './steps/target-value.ts'
 
 /** Settings of ROME. */
 export type RomeHparams = {
@@ -52,6 +53,9 @@ export interface RomePreparation {
 
 /** ‖Ŵk − v*‖ ≤ this · ‖v*‖: float32 leaves some 1e-6; anything larger is a wrong weight, orientation or token. */
 const MOST_KEY_RESIDUAL = 1e-3
+/** Keys are read of the model and of the patched one, which is then asked by graphs of its own. */
+const KEY_SESSIONS = 2
+const QUERY_SESSIONS = 2
 
 /** Rank-one model editing. */
 export const rome: Editor<RomeHparams, RomePreparation> = {
@@ -130,6 +134,17 @@ export const rome: Editor<RomeHparams, RomePreparation> = {
       range: [0, 1],
       reference: 'none',
     },
+  },
+
+  memory(model, { layer, shortPrefixes, longPrefixes }) {
+    // The bare prompt and "{subject} is a" besides.
+    const rows = shortPrefixes + longPrefixes + 2
+    const keys = sessionBytes(model, KEY_SESSIONS)
+    return {
+      ...covarianceMemory(model),
+      editBytes: targetValueMemory(model, { layer, rows }) + keys,
+      queryBytes: sessionBytes(model, QUERY_SESSIONS),
+    }
   },
 
   async prepare({ model, hparams, material }, ctx) {

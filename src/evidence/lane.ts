@@ -30,6 +30,8 @@ export interface LaneOrder {
   readonly model: string
   /** Whether it is asked through its chat template. */
   readonly chat: boolean
+  /** What the model may count on: decides how its weights are used. */
+  readonly memoryBytes: number
   readonly places: ModelPlaces
   readonly cacheDir: string
   readonly work: LaneWork
@@ -68,7 +70,7 @@ export interface LaneParts {
 const REAL_PARTS: LaneParts = {
   editors: EDITORS,
   probes: PROBES,
-  openModel: ({ model, chat, places }, ctx) => loadModel(model, places, ctx, { chat }),
+  openModel: ({ model, chat, memoryBytes, places }, ctx) => loadModel(model, places, ctx, { chat, memoryBytes }),
 }
 
 /** Waits for an order, carries it out and tells how it ended. Throws nothing: an error is told like anything else. */

@@ -36,6 +36,8 @@ export interface LanesRequest {
   readonly model: string
   /** Whether it is asked through its chat template. */
   readonly chat: boolean
+  /** What the model may count on: decides how its weights are used. */
+  readonly memoryBytes: number
   readonly places: ModelPlaces
   readonly cacheDir: string
   /** File that a lane's process runs; it must call `serveLane`. */
@@ -101,7 +103,7 @@ function pendingFacts({ plan, store }: LanesRequest, method: MethodInfo) {
 }
 
 function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
-  const { plan, store, model, chat, places, cacheDir } = request
+  const { plan, store, model, chat, memoryBytes, places, cacheDir } = request
   const { seed, itemsPerProbe, maxNewTokens } = store.info.settings
   const facts = pendingFacts(request, method)
   const isPrepared = store.records.some(
@@ -114,6 +116,7 @@ function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
     probes: store.info.probes.map(({ name }) => name),
     model,
     chat,
+    memoryBytes,
     places,
     cacheDir,
     work: { hparams: method.hparams, facts, material, isPrepared, readings, seed, itemsPerProbe, maxNewTokens },

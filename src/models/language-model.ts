@@ -4,13 +4,13 @@ import { WhicheditError } from '../errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { chunksByLength } from './chunks.ts'
 import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
+import { cacheBytes, MOST_CACHE_BYTES } from './footprint.ts'
 import { generateIds } from './generate.ts'
 import { mergePatches } from './merged-patch.ts'
 import type {
   GenerateOptions,
   Generation,
   LanguageModel,
-  ModelConfig,
   RunRequest,
   RunResult,
   ScoreQuery,
@@ -29,8 +29,6 @@ import type { ModelFiles } from './weights.ts'
 /** Tokens of one run of `score` and rows of one run of `generate`: enough to fill the products, little enough memory. */
 const SCORE_TOKENS = 1024
 const GENERATE_ROWS = 16
-/** What the keys and values of one run of `generate` may take; its outputs take as much again. */
-const CACHE_BYTES = 256 * 2 ** 20
 
 /** What every edited form of a model shares. */
 interface Core {
@@ -51,6 +49,7 @@ export function openLanguageModel(
 function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   const { files, engine } = core
   const { tokenizer } = files
+  const { config } = engine.network
   const patch = mergePatches(patches)
   let applied: Promise<Edits> | null = null
 
@@ -68,7 +67,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   const model: LanguageModel = {
     id: patches.length === 0 ? files.fingerprint : hashPatches(files.fingerprint, patches),
     name: files.name,
-    config: engine.network.config,
+    config,
     tokenizer,
     encoder: core.encoder,
     patches,
@@ -109,7 +108,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
       const prefix = await computePrefix(engine, await edits(), rows)
       const written: Generation[] = []
       const longest = Math.max(0, ...rows.map((row) => row.length))
-      const limit = Math.min(GENERATE_ROWS * longest, CACHE_BYTES / cacheBytes(engine.network.config))
+      const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))
       for (const chunk of chunksByLength(rows, (row) => row.length, limit)) {
         const isEnd = (_: number, ids: readonly number[]) => endsText(tokenizer, ids, options.stop ?? [])
         const job = { ...options, prompts: chunk.map(({ item }) => item), prefix, isEnd }
@@ -152,11 +151,6 @@ async function contextFor(core: Core, context: ContextPart, prompt: string): Pro
   const query = await sentenceVectors(makeModel(core, []), context.vectors, [prompt])
   const similarity = context.entries.map(({ vector }) => cosine(vector, query))
   return context.entries[similarity.indexOf(Math.max(...similarity))]?.before ?? ''
-}
-
-/** Bytes of the keys and values of one position. */
-function cacheBytes({ layers, kvHeads, headWidth }: ModelConfig): number {
-  return layers * 2 * kvHeads * headWidth * Float32Array.BYTES_PER_ELEMENT
 }
 
 async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: readonly string[]): Promise<boolean> {

@@ -11,6 +11,7 @@ import { CHAT_FILES, ggufTemplate, parseTemplate, readFolderTemplate } from './c
 import { contentHash, hashOf } from './content-hash.ts'
 import { type Conversion, convertOnce } from './convert.ts'
 import { NUMBER_FORMATS } from './dequantize.ts'
+import type { WeightSize } from './footprint.ts'
 import { readGguf } from './gguf.ts'
 import { checkpointOf } from './gguf-checkpoint.ts'
 import { tokenizerJsonOf } from './gguf-tokenizer.ts'
@@ -47,8 +48,8 @@ interface Source {
 
 /** A model whose files were found and read as far as their headers: nothing is loaded or converted yet. */
 export interface FoundModel extends Pick<ModelFiles, 'name' | 'fingerprint' | 'config' | 'storedAs'> {
-  /** Shapes as they will be used, by the names of Hugging Face's checkpoints. */
-  readonly weights: ReadonlyMap<string, { readonly shape: readonly number[] }>
+  /** As they will be used, by the names of Hugging Face's checkpoints. */
+  readonly weights: ReadonlyMap<string, WeightSize>
   readonly use: WeightUse
   /** Makes it ready. The first time it may be converted to 32 bits, which takes seconds to minutes; later calls take milliseconds. */
   open(): Promise<ModelFiles>
@@ -174,7 +175,10 @@ async function describeFolder({ name, path }: Source, ctx: Context, memoryBytes:
 function describeConversion(fingerprint: string, conversion: Conversion, use: WeightUse, ctx: Context): FoundModel {
   const { name, config, storedAs, tensors } = conversion
   const weights = new Map(
-    tensors.map(({ name: tensor, shape, transposed }) => [tensor, { shape: transposed ? shape.toReversed() : shape }]),
+    tensors.map(({ name: tensor, shape, transposed }) => {
+      const bytes = sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT
+      return [tensor, { shape: transposed ? shape.toReversed() : shape, bytes }]
+    }),
   )
   return { name, fingerprint, config, storedAs, weights, use, open: () => openConverted(fingerprint, conversion, ctx) }
 }

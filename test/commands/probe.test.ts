@@ -74,6 +74,36 @@ describe('probe', () => {
     expect(again.stderr).toMatch(/^Going on with run [0-9a-f]{16}: 4 cases are there already\.\n/)
   })
 
+  test('leaves out what cannot fit, with numbers, and runs the others', async () => {
+    const first = await run('none,ike', '--max-memory', '128 MB', '--json')
+    expect(first).toMatchObject({ exit: 0 })
+    const { cases, failures, run: id } = JSON.parse(first.stdout)
+    expect(cases).toEqual({ done: 2, total: 4 })
+    const message = expect.stringMatching(
+      /^IKE: expected at least \S+ MiB of memory \(\S+ KiB of weights, up to \S+ MiB to work\), found a limit of 122\.1 MiB\./,
+    )
+    expect(failures).toEqual([
+      { method: 'ike', regime: 'single', kind: 'failure', factId: null, stage: 'prepare', code: 'E_MEMORY', message },
+    ])
+    const told = await run('none,ike', '--max-memory', '128 MB')
+    expect(told.stderr).toMatch(/^Left out: IKE: expected at least/m)
+    expect(told.stdout).toMatch(/ 1 failed; --retry-errors tries them again\.$/m)
+    const ranked = await runBin(['rank', '--run', id, '--json'], where())
+    const [ike] = JSON.parse(ranked.stdout).ranking.filter(({ method }: { method: string }) => method === 'ike')
+    expect(ike.ruledOut).toEqual([expect.stringContaining('could not be prepared: IKE: expected at least')])
+    // Once there is room, it can be tried again.
+    const again = JSON.parse((await run('none,ike', '--retry-errors', '--json')).stdout)
+    expect([again.run, again.cases, again.failures]).toEqual([id, { done: 4, total: 4 }, []])
+  })
+
+  test('refuses where nothing fits, before anything is written', async () => {
+    const { exit, stdout } = await run('none,ike', '--max-memory', '32 MB', '--json')
+    const { code, message } = JSON.parse(stdout).error
+    expect([exit, code]).toEqual([75, 'E_MEMORY'])
+    expect(message).toMatch(/^No edit: expected at least .* found a limit of 30\.5 MiB\..*a smaller model/)
+    expect(existsSync(runsFolder())).toBe(false)
+  })
+
   test('asks through the chat template as another run of another model, and keeps every answer without an edit', async () => {
     const folder = join(cwd, 'tiny-chat')
     cpSync(MODEL, folder, { recursive: true })

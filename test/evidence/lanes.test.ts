@@ -48,7 +48,8 @@ async function run(options: Options): Promise<Ran> {
     options.report?.(event)
   }
   try {
-    const where = { model: '0', chat: false, places: { hubCache: '' }, cacheDir: root, entry }
+    const memoryBytes = Number.POSITIVE_INFINITY
+    const where = { model: '0', chat: false, memoryBytes, places: { hubCache: '' }, cacheDir: root, entry }
     const end = await runLanes({ plan, store, ...where, signal, report })
     return { end, records: store.records, events }
   } finally {

@@ -20,6 +20,7 @@ try {
     store,
     model: delay,
     chat: false,
+    memoryBytes: Number.POSITIVE_INFINITY,
     places: { hubCache: '' },
     cacheDir: root,
     entry,

@@ -1,18 +1,25 @@
-/** `models inspect`: what a model is made of, where it can be edited, and what memory it takes. */
+/**
+ * `models inspect`: what a model is made of, where it can be edited, and what memory it and each method take. Told from headers
+ * and shapes: no weight is loaded or converted.
+ */
 import { Args } from '@oclif/core'
-import { WhicheditError } from '../../errors.ts'
-import { estimateFootprint, type Footprint, PROBED_TOKENS } from '../../models/footprint.ts'
-import { openModel } from '../../models/index.ts'
+import { loadHparams } from '../../editors/hparams.ts'
+import { estimateMemory, type MemoryEstimate } from '../../evidence/memory-estimate.ts'
+import type { Network } from '../../models/architecture.ts'
+import { type Footprint, measureWeights, type WeightSize, type WeightsFootprint } from '../../models/footprint.ts'
+import { openNetwork } from '../../models/index.ts'
 import { type EncoderConfig, kindOf, readEncoderConfig } from '../../models/kind.ts'
-import { findModel } from '../../models/locate.ts'
-import type { LanguageModel, ModelConfig, WeightRole } from '../../models/model.ts'
-import type { ModelFiles } from '../../models/weights.ts'
+import { describeModel, type FoundModel } from '../../models/locate.ts'
+import type { ModelConfig, WeightRole } from '../../models/model.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatBytes } from '../support/bytes.ts'
 import { formatColumns } from '../support/columns.ts'
 import { SCHEMA_VERSION } from '../support/failure.ts'
+import { memoryForModel, readMemoryLimit } from '../support/machine-memory.ts'
+import { allMethods } from '../support/methods.ts'
 import { modelPlaces } from '../support/places.ts'
+import { PROFILE_FLAGS } from '../support/profile-flags.ts'
 
 /** A weight that methods may change, in every layer. */
 interface EditableWeight {
@@ -39,35 +46,41 @@ export default class ModelsInspect extends BaseCommand {
     }),
   }
 
+  static override flags = { 'max-memory': PROFILE_FLAGS['max-memory'] }
+
   async run(): Promise<object> {
-    const { args } = await this.parse(ModelsInspect)
-    const files = await findModel(args.model, this.context(), modelPlaces())
-    const kind = kindOf(files.config)
-    const details = kind === 'encoder' ? this.#tellEncoder(files) : await this.#tellLanguageModel(files)
-    const { name, fingerprint, storedAs } = files
-    return { schemaVersion: SCHEMA_VERSION, name, kind, fingerprint, storedAs, ...details }
+    const { args, flags } = await this.parse(ModelsInspect)
+    const memoryBytes = memoryForModel(readMemoryLimit(flags['max-memory']))
+    const found = await describeModel(args.model, this.context(), modelPlaces(), { memoryBytes })
+    const kind = kindOf(found.config)
+    const details = kind === 'encoder' ? this.#tellEncoder(found) : await this.#tellLanguageModel(found)
+    const { name, fingerprint, storedAs, use } = found
+    const used = { usedAs: use.usedAs, usedBecause: use.because }
+    return { schemaVersion: SCHEMA_VERSION, name, kind, fingerprint, storedAs, ...used, ...details }
   }
 
-  async #tellLanguageModel(files: ModelFiles): Promise<object> {
-    const model = openModel(files)
-    try {
-      const editable = editableWeights(model, files)
-      const footprint = estimateFootprint(model.config, files.weights)
-      this.#print(describe(files, model.config, footprint))
-      const rows = editable.map(({ role, name, shape }) => [role, shape.join(' → '), name])
-      this.log('')
-      this.#print([['EDITABLE', 'IN → OUT', 'WEIGHT'], ...rows])
-      return { ...model.config, ...footprint, editable }
-    } finally {
-      await model.close()
-    }
+  async #tellLanguageModel(found: FoundModel): Promise<object> {
+    const { network, weights } = openNetwork(found.config, found.weights)
+    const editable = editableWeights(network, weights)
+    const footprint = { config: network.config, ...measureWeights(weights) }
+    const methods = await estimateAll(footprint)
+    this.#print(describe(found, footprint))
+    this.log('')
+    const rows = editable.map(({ role, name, shape }) => [role, shape.join(' → '), name])
+    this.#print([['EDITABLE', 'IN → OUT', 'WEIGHT'], ...rows])
+    this.log('')
+    this.#print([['METHOD', 'PREPARE', 'EDIT', 'ASK'], ...methods.map(describeMethod)])
+    this.log(
+      'Each method with the program, at most, from shapes and published settings; the weights are mapped beside it.',
+    )
+    const { parameters, weightsBytes } = footprint
+    return { ...network.config, parameters, weightsBytes, editable, methods }
   }
 
-  #tellEncoder(files: ModelFiles): object {
-    const config = readEncoderConfig(files.config)
-    const weightsBytes = [...files.weights.values()].reduce((sum, { bytes }) => sum + bytes, 0)
-    const parameters = weightsBytes / Float32Array.BYTES_PER_ELEMENT
-    this.#print(describeEncoder(files, config, { parameters, weightsBytes }))
+  #tellEncoder(found: FoundModel): object {
+    const config = readEncoderConfig(found.config)
+    const { parameters, weightsBytes } = measureWeights(found.weights)
+    this.#print(describeEncoder(found, config, { parameters, weightsBytes }))
     return { ...config, parameters, weightsBytes }
   }
 
@@ -81,17 +94,31 @@ export default class ModelsInspect extends BaseCommand {
   }
 }
 
+/** What each method takes on a model. */
+type NamedEstimate = MemoryEstimate & { readonly name: string }
+
+function estimateAll(footprint: Footprint): Promise<NamedEstimate[]> {
+  return Promise.all(
+    allMethods().map(async (editor) => {
+      const hparams = await loadHparams(editor, footprint.config)
+      return { name: editor.name, ...estimateMemory(editor, footprint, hparams) }
+    }),
+  )
+}
+
+function describeMethod({ name, prepareBytes, editBytes, queryBytes }: NamedEstimate): string[] {
+  return [name, ...[prepareBytes, editBytes, queryBytes].map(formatBytes)]
+}
+
 /** The weights of the first layer that each role has, for all its layers; an encoder-decoder has two kinds of layers. */
-function editableWeights(model: LanguageModel, files: ModelFiles): EditableWeight[] {
-  return [...new Set([0, model.config.encoderLayers])].flatMap((layer) =>
+function editableWeights(network: Network, weights: ReadonlyMap<string, WeightSize>): EditableWeight[] {
+  return [...new Set([0, network.config.encoderLayers])].flatMap((layer) =>
     ROLES.flatMap((role) => {
-      const first = nameOf(model, role, layer)
-      if (first === undefined) return []
-      return {
-        role,
-        name: first.replace('.0.', '.{layer}.'),
-        shape: shapeOf(first, widthInto(role, model.config), files),
-      }
+      const module = network.moduleName(role, layer)
+      if (module === undefined) return []
+      const name = `${module}.weight`
+      const shape = shapeOf(weights.get(name)?.shape ?? [], widthInto(role, network.config))
+      return { role, name: name.replace('.0.', '.{layer}.'), shape }
     }),
   )
 }
@@ -102,29 +129,15 @@ function widthInto(role: WeightRole, { width, mlpWidth, heads, headWidth }: Mode
 }
 
 /** A weight's shape [in, out], whichever way round it is stored. */
-function shapeOf(name: string, into: number, { weights }: ModelFiles): readonly number[] {
-  // A checkpoint of the bare model leaves the beginning of names out.
-  const stored = weights.get(name) ?? [...weights].find(([key]) => name.endsWith(`.${key}`))?.[1]
-  const shape = stored?.shape ?? []
-  return shape[0] === into ? shape : shape.toReversed()
+function shapeOf(stored: readonly number[], into: number): readonly number[] {
+  return stored[0] === into ? stored : stored.toReversed()
 }
 
-/** A weight's name; undefined for a role that the model's layers lack. */
-function nameOf(model: LanguageModel, role: WeightRole, layer: number): string | undefined {
-  try {
-    return model.weightName(role, layer)
-  } catch (error) {
-    if (error instanceof WhicheditError && error.code === 'E_SITE') return undefined
-    throw error
-  }
-}
-
-function describe(files: ModelFiles, config: ModelConfig, footprint: Footprint): string[][] {
-  const { parameters, weightsBytes, forwardBytes, gradientBytes } = footprint
+function describe(found: FoundModel, { config, parameters, weightsBytes }: Footprint): string[][] {
   return [
-    ['Model', files.name],
+    ['Model', found.name],
     ['Architecture', config.architecture],
-    ['Parameters', `${(parameters / 1e6).toFixed(1)} million, stored as ${files.storedAs}, used as F32`],
+    ['Parameters', describeParameters(found, parameters)],
     ['Layers', `${layersOf(config)}, ${config.width} wide; feed-forward ${config.mlpWidth}`],
     ['Attention', `${config.heads} heads of ${config.headWidth}, ${config.kvHeads} for keys and values`],
     [
@@ -133,10 +146,14 @@ function describe(files: ModelFiles, config: ModelConfig, footprint: Footprint):
     ],
     ['Context', `${config.contextLength} tokens`],
     ['Memory', `${formatBytes(weightsBytes)} of weights, mapped once for all`],
-    ['', `about ${formatBytes(forwardBytes)} more for a forward pass over ${PROBED_TOKENS} tokens`],
-    ['', `about ${formatBytes(gradientBytes)} more for a gradient through all layers over as many`],
-    ['Fingerprint', files.fingerprint],
+    ['Fingerprint', found.fingerprint],
   ]
+}
+
+/** `1100.0 million, stored as BF16, kept as BF16: as F32 they would be 4.1 GiB of 8.0 GiB` */
+function describeParameters({ storedAs, use }: FoundModel, parameters: number): string {
+  const used = use.because === null ? `used as ${use.usedAs}` : `kept as ${use.usedAs}: ${use.because}`
+  return `${(parameters / 1e6).toFixed(1)} million, stored as ${storedAs}, ${used}`
 }
 
 function layersOf({ layers, encoderLayers }: ModelConfig): string {
@@ -146,19 +163,19 @@ function layersOf({ layers, encoderLayers }: ModelConfig): string {
 }
 
 function describeEncoder(
-  files: ModelFiles,
+  found: FoundModel,
   config: EncoderConfig,
-  { parameters, weightsBytes }: Pick<Footprint, 'parameters' | 'weightsBytes'>,
+  { parameters, weightsBytes }: Pick<WeightsFootprint, 'parameters' | 'weightsBytes'>,
 ): string[][] {
   return [
-    ['Model', files.name],
+    ['Model', found.name],
     ['Architecture', `${config.architecture}, an encoder: it turns sentences into vectors and cannot be edited`],
-    ['Parameters', `${(parameters / 1e6).toFixed(1)} million, stored as ${files.storedAs}, used as F32`],
+    ['Parameters', describeParameters(found, parameters)],
     ['Layers', `${config.layers}, ${config.width} wide; feed-forward ${config.mlpWidth}`],
     ['Attention', `${config.heads} heads`],
     ['Vocabulary', `${config.vocabulary} tokens`],
     ['Context', `${config.contextLength} tokens`],
     ['Memory', `${formatBytes(weightsBytes)} of weights`],
-    ['Fingerprint', files.fingerprint],
+    ['Fingerprint', found.fingerprint],
   ]
 }

@@ -3,19 +3,31 @@ import { readFile } from 'node:fs/promises'
 import { arch, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
-import type { Editor } from '../../editors/editor.ts'
+import type { Editor, Hparams } from '../../editors/editor.ts'
 import { loadHparams } from '../../editors/hparams.ts'
 import { WhicheditError } from '../../errors.ts'
 import { type LaneEvent, type LanesEnd, runLanes } from '../../evidence/lanes.ts'
-import { CHAT_NEW_TOKENS, ITEMS_PER_PROBE, MAX_NEW_TOKENS, makePlan, type Plan } from '../../evidence/plan.ts'
+import { estimateMemory } from '../../evidence/memory-estimate.ts'
+import {
+  CHAT_NEW_TOKENS,
+  ITEMS_PER_PROBE,
+  MAX_NEW_TOKENS,
+  makePlan,
+  type Plan,
+  pendingJobs,
+  SINGLE,
+} from '../../evidence/plan.ts'
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
 import { readFacts } from '../../facts/index.ts'
 import { inChat } from '../../models/chat-template.ts'
-import { findEncoder, openModel } from '../../models/index.ts'
-import { findModel } from '../../models/locate.ts'
+import { type Footprint, measureWeights } from '../../models/footprint.ts'
+import { findEncoder, openNetwork } from '../../models/index.ts'
+import { describeModel } from '../../models/locate.ts'
 import { PROBES } from '../../probes/index.ts'
 import { Interruption } from './failure.ts'
+import { reasonNotToFit } from './fit.ts'
+import { machineMemory, memoryForModel } from './machine-memory.ts'
 import { modelPlaces, RUNS_FOLDER } from './places.ts'
 
 /** What is to be probed. */
@@ -29,6 +41,8 @@ export interface ProbingRequest {
   readonly seed: number
   /** A file of plain text that preparations learn from, documents separated by empty lines. */
   readonly text?: string | undefined
+  /** What a method may take of memory; null: what there is. */
+  readonly maxMemory?: number | null
   readonly fresh?: boolean
   readonly retryErrors?: boolean
 }
@@ -37,8 +51,8 @@ export interface ProbingRequest {
 export interface ProbingHost {
   /** The package's folder and version. */
   readonly config: { readonly root: string; readonly version: string }
-  /** Called once, when the run is open and before any work. */
-  readonly onOpen: (run: StoredRun) => void
+  /** Called once, when the run is open and before any work, with what people should know of it. */
+  readonly onOpen: (run: StoredRun, notes: readonly string[]) => void
   readonly onEvent: (event: LaneEvent) => void
 }
 
@@ -51,7 +65,8 @@ export interface Probed extends StoredRun, Omit<LanesEnd, 'isStopped'> {}
  */
 export async function probe(request: ProbingRequest, ctx: Context, host: ProbingHost): Promise<Probed> {
   const places = modelPlaces()
-  const plan = await planProbing(request, ctx, host)
+  const memoryBytes = memoryForModel(request.maxMemory ?? null)
+  const { plan, unfit, notes: remarks } = await planProbing(request, ctx, { ...host, memoryBytes })
   const { chat = false, fresh = false, retryErrors = false } = request
   const store = await RunStore.open(RUNS_FOLDER, plan.info, {
     owner: { pid: process.pid, isAlive },
@@ -59,12 +74,14 @@ export async function probe(request: ProbingRequest, ctx: Context, host: Probing
     retryErrors,
   })
   try {
-    host.onOpen(store)
+    await leaveOut(store, unfit)
+    host.onOpen(store, remarks)
     const { isStopped, done, total } = await runLanes({
       plan,
       store,
       model: request.model,
       chat,
+      memoryBytes,
       places,
       cacheDir: ctx.cacheDir,
       entry: join(host.config.root, 'bin', 'lane.js'),
@@ -79,42 +96,84 @@ export async function probe(request: ProbingRequest, ctx: Context, host: Probing
   }
 }
 
-async function planProbing(request: ProbingRequest, ctx: Context, { config }: ProbingHost): Promise<Plan> {
+/** A plan, and what cannot be part of it. */
+interface Probing {
+  readonly plan: Plan
+  /** Methods that do not fit into memory, and why. */
+  readonly unfit: ReadonlyMap<string, WhicheditError>
+  readonly notes: readonly string[]
+}
+
+async function planProbing(
+  request: ProbingRequest,
+  ctx: Context,
+  { config, memoryBytes }: Pick<ProbingHost, 'config'> & { readonly memoryBytes: number },
+): Promise<Probing> {
   const { facts, format } = await readFacts(request.facts)
   const text = request.text === undefined ? null : await readDocuments(request.text)
-  const files = await findModel(request.model, ctx, modelPlaces())
+  const found = await describeModel(request.model, ctx, modelPlaces(), { memoryBytes })
+  const { network, weights } = openNetwork(found.config, found.weights)
+  const settings = new Map<Editor, Hparams>()
+  for (const editor of request.methods) settings.set(editor, await loadHparams(editor, network.config))
+  const unfit = findUnfit(settings, { config: network.config, ...measureWeights(weights) }, request.maxMemory ?? null)
+  const files = await found.open()
   ctx.signal.throwIfAborted()
-  const model = openModel(request.chat ? inChat(files) : files)
-  try {
-    const { id, name, config: shape } = model
-    const encoder = await findEncoder(ctx, modelPlaces())
-    const methods = await Promise.all(
-      request.methods.map(async (editor): Promise<MethodInfo> => {
-        const hparams = await loadHparams(editor, shape)
-        const { name, title, family, version, needs } = editor
-        const searches = needs.includes('sentence-vectors')
-        return { name, title, family, version, hparams, ...(searches ? { encoder: encoder?.fingerprint ?? null } : {}) }
-      }),
-    )
-    const { architecture, layers, width } = shape
-    return makePlan({
-      model: { id, name, architecture, layers, width },
-      data: { name: request.facts, format: format.name, facts },
-      methods,
-      probes: Object.values(PROBES),
-      cases: request.cases,
-      settings: {
-        seed: request.seed,
-        itemsPerProbe: ITEMS_PER_PROBE,
-        maxNewTokens: request.chat ? CHAT_NEW_TOKENS : MAX_NEW_TOKENS,
-      },
-      text,
-      machine: describeMachine(),
-      versions: { whichedit: config.version, node: process.versions.node },
-      createdAt: new Date().toISOString(),
-    })
-  } finally {
-    await model.close()
+  const encoder = await findEncoder(ctx, modelPlaces())
+  const methods = [...settings].map(([editor, hparams]): MethodInfo => {
+    const { name, title, family, version, needs } = editor
+    const searches = needs.includes('sentence-vectors')
+    return { name, title, family, version, hparams, ...(searches ? { encoder: encoder?.fingerprint ?? null } : {}) }
+  })
+  const { architecture, layers, width } = network.config
+  const { name, fingerprint: id } = request.chat ? inChat(files) : files
+  const plan = makePlan({
+    model: { id, name, architecture, layers, width },
+    data: { name: request.facts, format: format.name, facts },
+    methods,
+    probes: Object.values(PROBES),
+    cases: request.cases,
+    settings: {
+      seed: request.seed,
+      itemsPerProbe: ITEMS_PER_PROBE,
+      maxNewTokens: request.chat ? CHAT_NEW_TOKENS : MAX_NEW_TOKENS,
+    },
+    text,
+    machine: describeMachine(),
+    versions: { whichedit: config.version, node: process.versions.node },
+    createdAt: new Date().toISOString(),
+  })
+  const { usedAs, because } = found.use
+  const notes = [
+    ...(because === null ? [] : [`Weights are kept as ${usedAs}: ${because}.`]),
+    ...[...unfit.values()].map(({ message }) => `Left out: ${message}`),
+  ]
+  return { plan, unfit, notes }
+}
+
+/** The methods that do not fit. @throws E_MEMORY where none does: the reason of the one that takes least */
+function findUnfit(
+  settings: ReadonlyMap<Editor, Hparams>,
+  model: Footprint,
+  limitBytes: number | null,
+): ReadonlyMap<string, WhicheditError> {
+  const room = { availableBytes: machineMemory().availableBytes, limitBytes }
+  const judged = [...settings].map(([editor, hparams]) => {
+    const ownBytes = estimateMemory(editor, model, hparams).peakBytes
+    const fit = { title: editor.title, weightsBytes: model.weightsBytes, ownBytes }
+    return { name: editor.name, ownBytes, reason: reasonNotToFit(fit, room) }
+  })
+  const unfit = judged.flatMap(({ name, reason }): [string, WhicheditError][] => (reason ? [[name, reason]] : []))
+  const [least] = judged.toSorted((a, b) => a.ownBytes - b.ownBytes)
+  if (unfit.length === judged.length && least?.reason) throw least.reason
+  return new Map(unfit)
+}
+
+/** Keeps why methods are left out, as of any that cannot be prepared; the others run. */
+async function leaveOut(store: RunStore, unfit: ReadonlyMap<string, WhicheditError>): Promise<void> {
+  const pending = new Set(pendingJobs(store.info, store.records).map(({ method }) => method))
+  for (const [method, { code, message }] of unfit) {
+    if (!pending.has(method)) continue
+    await store.append([{ method, regime: SINGLE, kind: 'failure', factId: null, stage: 'prepare', code, message }])
   }
 }
 

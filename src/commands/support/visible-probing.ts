@@ -24,8 +24,8 @@ export function probeVisibly(request: ProbingRequest, ctx: Context, viewer: Prob
   const display = createLanesDisplay(process.stderr, { methods, unicode, now: ctx.now, signal: ctx.signal })
   return probe(request, ctx, {
     config,
-    onOpen: (run) => {
-      if (!quiet) for (const line of describeStart(run)) tell(line)
+    onOpen: (run, notes) => {
+      if (!quiet) for (const line of [...describeStart(run), ...notes]) tell(line)
     },
     onEvent: quiet ? () => {} : display.report,
   })

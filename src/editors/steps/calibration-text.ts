@@ -12,9 +12,9 @@ import type { LanguageModel } from '../../models/model.ts'
 import type { Random } from '../../tensor/random.ts'
 
 /** Tokens a row at most: long enough that most tokens have a context, short enough that attention stays cheap. */
-const ROW_TOKENS = 128
+export const ROW_TOKENS = 128
 /** Tokens a chunk, about: what is lost when a job is stopped. */
-const CHUNK_TOKENS = 2048
+export const CHUNK_TOKENS = 2048
 /** Sampling among so many tokens keeps to sense without repeating itself. */
 const TOP_K = 50
 

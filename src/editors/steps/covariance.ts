@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { openNativeProduct } from '../../graph/products.ts'
+import { cacheBytes, type Footprint, forwardBytes, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import {
   type CholeskyFactor,
@@ -19,7 +20,8 @@ import {
   type Solution,
   solvePositiveDefinite,
 } from '../../tensor/linalg.ts'
-import { type CalibrationText, openCalibrationText } from './calibration-text.ts'
+import type { MethodMemory } from '../editor.ts'
+import { type CalibrationText, CHUNK_TOKENS, openCalibrationText, ROW_TOKENS } from './calibration-text.ts'
 import { readGramFile, writeGramFile } from './gram-file.ts'
 
 /** Milliseconds of work that a stopped job may lose. */
@@ -56,6 +58,29 @@ export interface Gram {
   readonly size: number
   readonly sum: Float64Array
   tokens: number
+}
+
+/** Matrices [F, F] in float64: the sums, C, its factor, and what the factorisation has cut out of it; of these, C and factor stay. */
+const MATRICES = 3.5
+const MATRICES_HELD = 2
+/** The runtime's float32 sums of a chunk, and the copy it gives out. */
+const CHUNK_MATRICES = 2
+/** Caches of a chunk's text while it is written: those fed, those given out, and some that wait to be collected. */
+const CACHES = 4
+/** One runs the text, one writes it. */
+const SESSIONS = 2
+
+/** What the statistics of a layer take. */
+export function covarianceMemory(model: Footprint): Pick<MethodMemory, 'prepareBytes' | 'heldBytes'> {
+  const { config } = model
+  const matrix = config.mlpWidth ** 2 * Float64Array.BYTES_PER_ELEMENT
+  const work = { tokens: CHUNK_TOKENS, attended: ROW_TOKENS, logits: 0 }
+  const text = CACHES * cacheBytes(config, CHUNK_TOKENS, config.layers) + forwardBytes(model, work)
+  const chunk = (CHUNK_MATRICES * matrix) / 2
+  return {
+    prepareBytes: MATRICES * matrix + chunk + text + sessionBytes(model, SESSIONS),
+    heldBytes: MATRICES_HELD * matrix + forwardBytes(model, work) + sessionBytes(model, SESSIONS),
+  }
 }
 
 /** Gathers the statistics, or finds them in the cache. @throws E_NOT_POSITIVE_DEFINITE where text and ridge are too small. */

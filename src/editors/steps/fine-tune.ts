@@ -11,11 +11,12 @@
  */
 import type { Context } from '../../context.ts'
 import type { Fact } from '../../facts/fact.ts'
+import { type Footprint, gradientBytes, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel, RunRequest } from '../../models/model.ts'
 import type { Patch } from '../../models/patch.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { tensor } from '../../tensor/tensor.ts'
-import type { HparamSpec } from '../editor.ts'
+import type { HparamSpec, MethodMemory } from '../editor.ts'
 import { createAdam } from './adam.ts'
 import { differentiate } from './differentiate.ts'
 import { forceTarget, type TargetTokens, tokenizeTarget, type WeightedTarget } from './target-tokens.ts'
@@ -60,6 +61,34 @@ export const FINE_TUNE_HPARAMS: HparamSpec<FineTuneHparams> = {
     range: [0, 100],
     reference: '1e-2 in ft_main.py',
   },
+}
+
+/** Positions of one fact, and those of them that predict its target. */
+const FACT_TOKENS = 32
+const TARGET_TOKENS = 8
+/** Copies of the matrix: its bytes, turned round, trained; two moments; the gradient twice, as the runtime gives it; the change. */
+const MATRICES = 8
+/** The same for asking: its bytes, turned round, changed, and once more for a second reading. */
+const MATRICES_ASKED = 4
+/** For the capture and for the step. */
+const SESSIONS = 2
+
+/** What fine-tuning takes: copies of one matrix, and a gradient through the layers from it on. */
+export function fineTuneMemory(model: Footprint, { layer, batchSize }: FineTuneHparams): MethodMemory {
+  const { width, mlpWidth, layers } = model.config
+  const matrix = width * mlpWidth * Float32Array.BYTES_PER_ELEMENT
+  const work = {
+    tokens: batchSize * FACT_TOKENS,
+    attended: FACT_TOKENS,
+    logits: batchSize * TARGET_TOKENS,
+    layers: layers - layer,
+  }
+  return {
+    prepareBytes: 0,
+    heldBytes: 0,
+    editBytes: MATRICES * matrix + sessionBytes(model, SESSIONS) + gradientBytes(model, work),
+    queryBytes: MATRICES_ASKED * matrix + sessionBytes(model, SESSIONS),
+  }
 }
 
 /** What is minimised. */

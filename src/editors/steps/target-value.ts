@@ -20,6 +20,7 @@
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
 import type { Fact } from '../../facts/fact.ts'
+import { cacheBytes, type Footprint, forwardBytes, gradientBytes, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel, LossTerm, RunRequest, TokenBatch } from '../../models/model.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
@@ -51,6 +52,26 @@ export interface TargetValueJob {
   /** Text put before the prompt; the empty one, if it is among them, comes first. */
   readonly prefixes: readonly string[]
   readonly settings: TargetValueSettings
+}
+
+/** Positions of a prompt with its prefix and its target; of these, the share from the subject on, which δ changes. */
+const ROW_TOKENS = 24
+const CHANGED = 1 / 2
+/** For the capture and for the step. */
+const SESSIONS = 2
+
+/** What the descent takes: a capture of all rows, and a gradient through the layers above for their changed positions. */
+export function targetValueMemory(model: Footprint, { layer, rows }: { layer: number; rows: number }): number {
+  const { config } = model
+  const above = config.layers - layer
+  const tokens = rows * ROW_TOKENS
+  const work = { attended: ROW_TOKENS, logits: rows }
+  return (
+    sessionBytes(model, SESSIONS) +
+    forwardBytes(model, { ...work, tokens }) +
+    2 * cacheBytes(config, tokens, above) +
+    gradientBytes(model, { ...work, tokens: CHANGED * tokens, layers: above })
+  )
 }
 
 /** The terms of the loss at one step. */

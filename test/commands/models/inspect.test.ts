@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import ModelsInspect from '../../../src/commands/models/inspect.ts'
+import { EDITORS } from '../../../src/editors/index.ts'
 import { loadModel } from '../../../src/models/index.ts'
 import { kindOf } from '../../../src/models/kind.ts'
 import { GOLDEN, put, safetensorsBytes, temporaryFolder } from '../../support/model-files.ts'
@@ -22,8 +23,6 @@ test('shows what a model is made of', async () => {
     'Vocabulary    448 tokens; the head is the embedding',
     'Context       512 tokens',
     'Memory        201.1 KiB of weights, mapped once for all',
-    expect.stringMatching(/^ {14}about \d+\.\d MiB more for a forward pass over 400 tokens$/),
-    expect.stringMatching(/^ {14}about \d+\.\d MiB more for a gradient through all layers over as many$/),
     expect.stringMatching(/^Fingerprint {3}[0-9a-f]{64}$/),
     '',
     'EDITABLE          IN → OUT  WEIGHT',
@@ -31,6 +30,12 @@ test('shows what a model is made of', async () => {
     'mlp-up            32 → 64   model.layers.{layer}.mlp.up_proj.weight',
     'mlp-gate          32 → 64   model.layers.{layer}.mlp.gate_proj.weight',
     'attention-output  32 → 32   model.layers.{layer}.self_attn.o_proj.weight',
+    '',
+    expect.stringMatching(/^METHOD +PREPARE +EDIT +ASK$/),
+    ...Object.keys(EDITORS).map((name) =>
+      expect.stringMatching(new RegExp(`^${name} +\\d+\\.\\d MiB +\\d+\\.\\d MiB +\\d+\\.\\d MiB$`)),
+    ),
+    'Each method with the program, at most, from shapes and published settings; the weights are mapped beside it.',
     '',
   ])
 })
@@ -46,8 +51,28 @@ test('gives the same as JSON', async () => {
     width: 32,
     parameters: 51_488,
     weightsBytes: 205_952,
+    usedAs: 'F32',
+    usedBecause: null,
+    methods: Object.keys(EDITORS).map((name) => ({ name })),
     editable: [{ role: 'mlp-down', name: 'model.layers.{layer}.mlp.down_proj.weight', shape: [64, 32] }, {}, {}, {}],
   })
+})
+
+test('converts nothing, and says why weights stay in 16 bits', async () => {
+  const folder = join(GOLDEN, 'tiny-llama-untied')
+  const inspect = (env: Record<string, string>, ...more: string[]) => {
+    const around = surroundings()
+    return runCommand(ModelsInspect, [folder, ...more], { env: { ...around.env, ...env } })
+  }
+  const plain = surroundings()
+  const { stdout } = await runCommand(ModelsInspect, [folder], plain)
+  expect(stdout).toMatch(/^Parameters +0\.1 million, stored as BF16, used as F32$/m)
+  expect(readdirSync(join(plain.env.XDG_CACHE_HOME, 'whichedit'))).toEqual(['hashes'])
+  const kept = /^Parameters +0\.1 million, stored as BF16, kept as BF16: as F32 they would be \S+ GiB of \S+ GiB$/m
+  expect((await inspect({}, '--max-memory', '1 kB')).stdout).toMatch(kept)
+  expect((await inspect({ WHICHEDIT_MAX_MEMORY: '1 kB' })).stdout).toMatch(kept)
+  const wrong = await inspect({}, '--max-memory', 'much', '--json')
+  expect([wrong.exit, JSON.parse(wrong.stdout).error.code]).toEqual([2, 'E_MAX_MEMORY'])
 })
 
 test('ends with 66 for a model that is not there', async () => {
@@ -59,7 +84,7 @@ test('names the layers of an encoder-decoder apart, and no role that they lack',
   const { stdout, exit } = await runCommand(ModelsInspect, [join(GOLDEN, 'tiny-t5')], surroundings())
   expect(exit).toBe(0)
   expect(stdout).toMatch(/^Layers +2 of the encoder and 2 of the decoder, 24 wide/m)
-  expect(stdout.slice(stdout.indexOf('EDITABLE')).split('\n')).toEqual([
+  expect(stdout.slice(stdout.indexOf('EDITABLE'), stdout.indexOf('METHOD')).split('\n')).toEqual([
     'EDITABLE          IN → OUT  WEIGHT',
     'mlp-down          36 → 24   encoder.block.{layer}.layer.1.DenseReluDense.wo.weight',
     'mlp-up            24 → 36   encoder.block.{layer}.layer.1.DenseReluDense.wi.weight',
@@ -67,6 +92,7 @@ test('names the layers of an encoder-decoder apart, and no role that they lack',
     'mlp-down          36 → 24   decoder.block.{layer}.layer.2.DenseReluDense.wo.weight',
     'mlp-up            24 → 36   decoder.block.{layer}.layer.2.DenseReluDense.wi.weight',
     'attention-output  24 → 24   decoder.block.{layer}.layer.0.SelfAttention.o.weight',
+    '',
     '',
   ])
 })

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest'
+import type { Editor } from '../../src/editors/editor.ts'
+import { loadHparams } from '../../src/editors/hparams.ts'
+import { EDITORS } from '../../src/editors/index.ts'
+import { estimateMemory } from '../../src/evidence/memory-estimate.ts'
+import type { Footprint } from '../../src/models/footprint.ts'
+
+const MIB = 2 ** 20
+
+/** SmolLM2 135M. */
+const SMOLLM2: Footprint = {
+  config: {
+    architecture: 'llama',
+    layers: 30,
+    encoderLayers: 0,
+    width: 576,
+    mlpWidth: 1536,
+    heads: 9,
+    kvHeads: 3,
+    headWidth: 64,
+    vocabulary: 49152,
+    contextLength: 8192,
+    tiedHead: true,
+  },
+  parameters: 134_515_008,
+  weightsBytes: 538_060_032,
+  widenedBytes: 0,
+}
+const ALL: Readonly<Record<string, Editor>> = EDITORS
+
+async function estimate(name: string, model = SMOLLM2) {
+  const editor = ALL[name]
+  if (editor === undefined) throw new Error(`no editor ${name}`)
+  return estimateMemory(editor, model, await loadHparams(editor, model.config))
+}
+
+/** Peaks that `probe --facts countries` recorded on SmolLM2 135M, 30 layers of 576 (Linux, anonymous memory), MiB. */
+const MEASURED = {
+  none: 187,
+  'ft-l': 214,
+  'ft-m': 213,
+  rome: 628,
+  grace: 224,
+  ike: 1368,
+}
+
+test.each(Object.entries(MEASURED))('is not less than was measured, and not much more: %s', async (name, measured) => {
+  const { peakBytes } = await estimate(name)
+  const ratio = peakBytes / MIB / measured
+  expect(ratio).toBeGreaterThanOrEqual(1)
+  expect(ratio).toBeLessThanOrEqual(1.6)
+})
+
+test('has a measured peak for every method', () => {
+  expect(Object.keys(MEASURED)).toEqual(Object.keys(EDITORS))
+})
+
+test.each(Object.keys(EDITORS))('rises from preparing to asking, and with the model: %s', async (name) => {
+  const found = await estimate(name)
+  expect(found.prepareBytes).toBeGreaterThan(90 * MIB)
+  expect(found.queryBytes).toBeGreaterThanOrEqual(found.editBytes)
+  expect(found.peakBytes).toBe(Math.max(found.prepareBytes, found.editBytes, found.queryBytes))
+  const config = { ...SMOLLM2.config, width: 1152, mlpWidth: 3072 }
+  expect((await estimate(name, { ...SMOLLM2, config })).peakBytes).toBeGreaterThan(found.peakBytes)
+  // 16-bit weights are widened in every session that uses them.
+  const narrow = await estimate(name, { ...SMOLLM2, widenedBytes: 100 * MIB })
+  expect(narrow.queryBytes - found.queryBytes).toBeGreaterThanOrEqual(200 * MIB)
+})
+
+test('judges a method that says nothing by its needs', () => {
+  const silent = (...needs: Editor['needs']) =>
+    estimateMemory({ ...(ALL.none as Editor), memory: undefined, needs } as Editor, SMOLLM2, {})
+  const [plain, gradient, covariance] = [silent('hidden'), silent('gradient'), silent('gradient', 'covariance')]
+  expect(gradient.editBytes).toBeGreaterThan(plain.editBytes)
+  expect(covariance.prepareBytes - gradient.prepareBytes).toBeGreaterThan(3 * 1536 ** 2 * 8)
+  expect(covariance.editBytes).toBeGreaterThan(gradient.editBytes)
+})
