@@ -10,6 +10,7 @@ import { knoweditWikibio } from './knowedit-wikibio.ts'
 import { describe, type FactReader, type RawRecord, refuse, type Where } from './reader.ts'
 import { type JsonRecord, parseRecords } from './records.ts'
 import { whichedit } from './whichedit.ts'
+import { expandWorld } from './world.ts'
 import { zsre } from './zsre.ts'
 
 /** All formats, in the order in which they are tried: the more particular first. */
@@ -25,6 +26,11 @@ export const FACT_READERS = {
 /** The sets that ship with the product, by name, with what they are. */
 export const FACT_SETS = {
   countries: 'capitals, currencies and languages of countries',
+  world: 'countries, cities, currencies, states of the US and chemical elements',
+  'world:train': 'the part of world for methods that learn from facts',
+  'world:prepare': 'the part of world for choosing sites and settings',
+  'world:probe': 'the part of world for trying methods',
+  'world:confirm': 'the part of world for trying the best ones again',
 } as const satisfies Record<string, string>
 
 /** A file of facts, read. */
@@ -44,18 +50,28 @@ const MAX_BYTES = 256 * 2 ** 20
  * @throws E_FACTS_MISSING, E_FACTS_UNREADABLE, E_FACTS_EMPTY, E_FACTS_FORMAT, and E_FACT naming the record at fault.
  */
 export async function readFacts(file: string): Promise<FactFile> {
-  return parseFacts(await readText(file), file)
+  if (!isSetName(file)) return parseFacts(await readText(file, file), file)
+  const [set = file, split] = file.split(':')
+  const text = await readText(locateShipped(set), file)
+  if (set !== 'world') return parseFacts(text, file)
+  const wordings: unknown = JSON.parse(await readText(locateShipped('wordings'), file))
+  const records = expandWorld(JSON.parse(text), wordings, split).map((value, at) => {
+    return { value, where: { file, record: at + 1, line: at + 1 } }
+  })
+  return collectFacts(whichedit, records, file)
 }
 
 /** Reads facts from the text of a file; `file` is named in errors. @throws as {@link readFacts}, without the first two. */
 export function parseFacts(text: string, file: string): FactFile {
   const records = parseRecords(text, file)
   const [first] = records
-  if (first === undefined) {
-    const advice = 'Write records as a JSON list, or one JSON object a line.'
-    throw new WhicheditError('E_FACTS_EMPTY', { file, found: text.trim() === '' ? 'nothing' : 'an empty list', advice })
-  }
-  const format = chooseReader(first)
+  if (first !== undefined) return collectFacts(chooseReader(first), records, file)
+  const advice = 'Write records as a JSON list, or one JSON object a line.'
+  throw new WhicheditError('E_FACTS_EMPTY', { file, found: text.trim() === '' ? 'nothing' : 'an empty list', advice })
+}
+
+/** Makes facts of records that are all of one format. */
+function collectFacts(format: FactReader, records: readonly JsonRecord[], file: string): FactFile {
   const collector = createCollector(format)
   for (const { value, where } of records) collector.add(takeFormat(value, format, where), where)
   const { facts, notes } = collector.finish()
@@ -66,13 +82,13 @@ export function parseFacts(text: string, file: string): FactFile {
   return { file, format, records: records.length, facts, notes }
 }
 
-/** Where a built-in set lies. */
-function locateSet(name: keyof typeof FACT_SETS): string {
+/** Where a file of facts lies that ships with the product. */
+function locateShipped(name: string): string {
   return fileURLToPath(new URL(`../../facts/${name}.json`, import.meta.url))
 }
 
-async function readText(file: string): Promise<string> {
-  const path = isSetName(file) ? locateSet(file) : file
+/** Reads a text; `file` is named in errors. */
+async function readText(path: string, file: string): Promise<string> {
   try {
     const { size } = await stat(path)
     if (size > MAX_BYTES) throw new Error(`it has ${size} bytes, at most ${MAX_BYTES} are read`)

@@ -18,10 +18,11 @@ function write(name: string, text: string): string {
 test('lists the built-in sets', async () => {
   const { stdout, exit } = await runCommand(FactsList, [], WIDE)
   expect(exit).toBe(0)
-  expect(stdout.split('\n').slice(0, 2)).toEqual([
-    'SET        FACTS  ABOUT',
-    expect.stringMatching(/^countries {2}\d+ +capitals, currencies and languages of countries$/),
-  ])
+  const [head, ...sets] = stdout.split('\n')
+  expect(head).toBe('SET            FACTS  ABOUT')
+  expect(sets[0]).toMatch(/^countries {6}\d+ +capitals, currencies and languages of countries$/)
+  expect(sets[1]).toMatch(/^world {10}3\d{3} +countries, cities, currencies, states of the US and chemical elements$/)
+  expect(sets[4]).toMatch(/^world:probe {4}\d{3,4} +the part of world for trying methods$/)
 })
 
 test('lists the facts of a file', async () => {
