@@ -29,16 +29,21 @@ export interface KeysValues {
   readonly values: Node
 }
 
-/** What plain attention goes on from, and who is told what it makes; both of a decoder's own positions. */
+/** What plain attention goes on from, and who is told what it makes. */
 export interface PlainAttentionPlan {
   /** A layer's earlier keys and values, which stand before the new ones; without it, mask and angles are the same for all rows. */
   readonly past?: (layer: number) => KeysValues
   /** Told each layer's new keys and values, and all it has with the past. */
   readonly keep?: (layer: number, made: KeysValues, all: KeysValues) => void
+  /** A decoder's keys and values of what the encoder made, computed before. */
+  readonly cross?: (layer: number) => KeysValues
+  /** Told those of each layer. */
+  readonly keepCross?: (layer: number, made: KeysValues) => void
 }
 
 /** Plain attention. */
-export function plainAttention(network: AttentionNetwork, { past, keep }: PlainAttentionPlan = {}): Attention {
+export function plainAttention(network: AttentionNetwork, plan: PlainAttentionPlan = {}): Attention {
+  const { past, keep, cross, keepCross } = plan
   const { heads: H, kvHeads: KV, headWidth: E, encoderLayers } = network.config
   const G = H / KV
   const rows: Dim = past === undefined ? 1 : 'B'
@@ -62,8 +67,10 @@ export function plainAttention(network: AttentionNetwork, { past, keep }: PlainA
       values: transpose(reshape(v, ['B', from, KV, E]), [0, 2, 1, 3]),
     }
     const isOwn = !inEncoder && kind === 'self'
-    const { keys, values } = isOwn && past !== undefined ? join(past(layer), made) : made // [B, KV, S, E]
+    const before = kind === 'cross' ? cross?.(layer) : undefined
+    const { keys, values } = isOwn && past !== undefined ? join(past(layer), made) : (before ?? made) // [B, KV, S, E]
     if (isOwn) keep?.(layer, made, { keys, values })
+    if (kind === 'cross') keepCross?.(layer, made)
     const S = keys.shape[2] ?? 'S'
     const stacked = reshape(grouped, ['B', KV, times(G, queries), E])
     const products = matmul(stacked, keys, 'b', form.scale) // [B, KV, G·T, S]
@@ -130,7 +137,18 @@ export function pastInputs({ kvHeads, headWidth }: ModelConfig, layer: number, p
   }
 }
 
+/** The inputs that hold a decoder layer's keys and values of what the encoder made [B, KV, I, E]. */
+export function crossInputs({ kvHeads, headWidth }: ModelConfig, layer: number): KeysValues {
+  const rows = ['B', kvHeads, 'I', headWidth]
+  return { keys: input(crossName('keys', layer), rows), values: input(crossName('values', layer), rows) }
+}
+
 /** The name of such an input. */
+export function crossName(what: keyof KeysValues, layer: number): string {
+  return `cross-${what} ${layer}`
+}
+
+/** The name of an input of {@link pastInputs}. */
 export function pastName(what: keyof KeysValues, layer: number): string {
   return `past-${what} ${layer}`
 }

@@ -12,6 +12,8 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Network } from './architecture.ts'
 import {
   cachedAttention,
+  crossInputs,
+  crossName,
   fitsFusedAttention,
   type KeysValues,
   type Past,
@@ -126,13 +128,19 @@ async function begin(engine: Engine, edits: Edits, { prompts, prefix }: Generati
   const patch = patchAt(edits.patch, ends)
   const key = `encode ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
   const session = await sessions.get(key, () => {
-    const scope = openScope({ ...scopeOf(engine, { ...edits, patch }), attention: plainAttention(network) })
-    return { encoded: runLayers(network, scope, { part: 'encoder' }) }
+    const outputs: Record<string, Node> = {}
+    const keepCross = (layer: number, { keys, values }: KeysValues): void => {
+      outputs[crossName('keys', layer)] = keys
+      outputs[crossName('values', layer)] = values
+    }
+    // The decoder's own work is built too, but nothing asks for it.
+    const attention = plainAttention(network, { keepCross })
+    runLayers(network, openScope({ ...scopeOf(engine, { ...edits, patch }), attention }))
+    return outputs
   })
   const fed = { ...feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, ends) }
-  const { encoded } = await session.run(fed, { sizes: { B: prompts.length, I } })
-  if (encoded === undefined) throw new WhicheditError('E_INTERNAL', { what: 'the encoder gave nothing' })
-  return { rows: prompts.map(() => [network.decoderStart ?? 0]), cache, constants: { ...feeds, encoded } }
+  const crossed = await session.run(fed, { sizes: { B: prompts.length, I } })
+  return { rows: prompts.map(() => [network.decoderStart ?? 0]), cache, constants: { ...feeds, ...crossed } }
 }
 
 function scopeOf({ network, weights }: Engine, { patch, dense }: Edits): Omit<ScopePlan, 'attention'> {
@@ -152,6 +160,7 @@ function buildGraph(engine: Engine, edits: Edits, k: number | undefined, form: F
       : plainAttention(network, {
           past: (layer) => pastInputs(network.config, layer, form),
           keep: (layer, _, grown) => keep(layer, grown),
+          cross: (layer) => crossInputs(network.config, layer),
         })
   const scope = openScope({ ...scopeOf(engine, edits), attention })
   const x = runLayers(network, scope, network.config.encoderLayers > 0 ? { part: 'decoder' } : {})
