@@ -1,11 +1,12 @@
 /** What patches make of a model's weights. */
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { WhicheditError } from '../errors.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Network } from './architecture.ts'
 import { dequantize } from './dequantize.ts'
 import type { MergedPatch } from './merged-patch.ts'
-import type { ModelFiles, StoredWeight } from './weights.ts'
+import { readExactly } from './safetensors.ts'
+import type { ModelFiles } from './weights.ts'
 
 /** A model's patches, as one, with the weights that dense deltas made [in, out]. */
 export interface Edits {
@@ -22,11 +23,9 @@ export async function applyDense(files: ModelFiles, network: Network, patch: Mer
       const what = `expected a delta [${base.shape.join(', ')}], found [${delta.shape.join(', ')}]`
       throw new WhicheditError('E_SHAPE', { where: name, what })
     }
-    const sum = tensor(
-      base.data.map((value, i) => value + (delta.data[i] ?? 0)),
-      base.shape,
-    )
-    dense[name] = addProduct(sum, patch.lowRank.get(name))
+    // Freshly read: nobody else's.
+    for (let i = 0; i < base.data.length; i++) base.data[i] = (base.data[i] ?? 0) + (delta.data[i] ?? 0)
+    dense[name] = addProduct(base, patch.lowRank.get(name))
   }
   const lowRank = new Map([...patch.lowRank].filter(([name]) => !patch.dense.has(name)))
   return { patch: { ...patch, lowRank }, dense }
@@ -53,26 +52,37 @@ export function addProduct(
   return tensor(data, base.shape)
 }
 
-/** Reads a linear layer's weight as [in, out], however it is stored. */
-export async function readWeight(files: ModelFiles, { stored: order }: Network, name: string): Promise<Tensor> {
+/** Bytes read at a time: a matrix is held once, not also as it lies in its file. */
+const PIECE_BYTES = 4 * 2 ** 20
+
+/** Reads a linear layer's weight as [in, out], however it is stored. The array is the caller's own. @throws E_WEIGHT, E_SAFETENSORS */
+export async function readWeight(
+  files: Pick<ModelFiles, 'weights'>,
+  { stored: order }: Pick<Network, 'stored'>,
+  name: string,
+): Promise<Tensor> {
   const stored = files.weights.get(name)
   if (stored === undefined) throw new WhicheditError('E_WEIGHT', { name })
-  const flat = await readStored(stored)
-  if (order === 'in-out') return tensor(flat, stored.shape)
-  const [out = 0, into = 0] = stored.shape
-  const data = new Float32Array(flat.length)
-  for (let o = 0; o < out; o++) for (let i = 0; i < into; i++) data[i * out + o] = flat[o * into + i] ?? 0
-  return tensor(data, [into, out])
-}
-
-async function readStored(stored: StoredWeight): Promise<Float32Array> {
-  const bytes = new Uint8Array(stored.bytes)
-  let handle: FileHandle | null = null
+  const data = new Float32Array(sizeOf(stored.shape))
+  const [rows = 1] = stored.shape
+  const columns = data.length / rows
+  const rowBytes = stored.bytes / rows
+  const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes))
+  const handle = await open(stored.file)
   try {
-    handle = await open(stored.file)
-    await handle.read(bytes, 0, stored.bytes, stored.offset)
+    for (let row = 0; row < rows; row += step) {
+      const count = Math.min(step, rows - row)
+      const read = await readExactly(handle, stored.file, stored.offset + row * rowBytes, count * rowBytes)
+      const piece = dequantize(stored.format, read)
+      if (order === 'in-out') data.set(piece, row * columns)
+      else {
+        for (let o = 0; o < count; o++) {
+          for (let i = 0; i < columns; i++) data[i * rows + row + o] = piece[o * columns + i] ?? 0
+        }
+      }
+    }
   } finally {
-    await handle?.close()
+    await handle.close()
   }
-  return dequantize(stored.format, bytes)
+  return tensor(data, order === 'in-out' ? stored.shape : stored.shape.toReversed())
 }
