@@ -27,6 +27,17 @@ test('is the container, where there is one', () => {
   expect(machineMemory()).toEqual({ totalBytes: 1, availableBytes: 0 })
 })
 
+test('takes macOS at its word about all memory, not about free memory', () => {
+  const { platform } = process
+  Object.defineProperty(process, 'platform', { value: 'darwin' })
+  try {
+    vi.spyOn(process, 'constrainedMemory').mockReturnValue(0)
+    expect(machineMemory()).toEqual({ totalBytes: totalmem(), availableBytes: totalmem() })
+  } finally {
+    Object.defineProperty(process, 'platform', { value: platform })
+  }
+})
+
 test('a user may allow less, not more', () => {
   expect(memoryForModel(null)).toBe(machineMemory().totalBytes)
   expect(memoryForModel(1000)).toBe(1000)
