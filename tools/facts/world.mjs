@@ -171,6 +171,9 @@ function listTargets(world, row) {
 /** Whether a new object leaves true what is asked beside the edit. */
 function fits(world, { relation, s, o }, object) {
   const answer = (asked, subject) => world.find(asked, subject)?.o[0]
+  const beside = BESIDE[WORDINGS.relations[relation].subject]
+  // Carbon in period 6 would have the atomic number as its period.
+  if (beside.some((other) => other !== relation && answer(other, s) === object)) return false
   if (relation === 'capital') return answer('placeContinent', object) !== answer('continent', s)
   if (relation === 'stateCapital') return answer('state', object) !== s
   if (relation === 'atomicNumber') return periodOf(world, object) === periodOf(world, o[0])
@@ -196,7 +199,8 @@ function chooseHop(world, row, object) {
     const [second, before] = [world.find(next, object), world.find(next, o[0])]
     // After another capital the answer was that of the country itself.
     const old = relation === 'capital' ? world.find('continent', s) : before
-    return second?.kept && (relation === 'currency' || old !== undefined) && old?.o[0] !== second.o[0]
+    const isKnown = relation === 'currency' || old !== undefined
+    return second?.kept && isKnown && !second.o.some((answer) => old?.o.includes(answer))
   })
   if (through !== undefined) return { through }
   const by = (DESCRIPTIONS[WORDINGS.relations[relation].subject] ?? []).find((next) => {

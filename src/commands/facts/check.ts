@@ -2,8 +2,9 @@
 import { Args } from '@oclif/core'
 import { formatCitation } from '../../citation.ts'
 import type { Fact } from '../../facts/fact.ts'
+import { FINDINGS, type Finding, findMistakes } from '../../facts/findings.ts'
 import { type FactFile, readFacts } from '../../facts/index.ts'
-import { countTests, findConflicts } from '../../facts/summary.ts'
+import { countTests, findConflicts, type TestCount } from '../../facts/summary.ts'
 import { findModel } from '../../models/locate.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
@@ -33,6 +34,7 @@ export default class FactsCheck extends BaseCommand {
     const { file, format, records, facts, notes } = read
     const tests = countTests(facts)
     const conflicts = findConflicts(facts)
+    const findings = findMistakes(facts)
     const rows = Object.entries(tests).map(([kind, count]) => [kind, String(count.facts), String(count.prompts)])
     this.log(describeFile(read))
     this.log(`\n${formatColumns([['TESTS', 'FACTS', 'PROMPTS'], ...rows], columns)}`)
@@ -41,6 +43,8 @@ export default class FactsCheck extends BaseCommand {
       notes.map(({ text }) => text),
     )
     this.logList('Edits that contradict each other', conflicts.map(describeConflict))
+    if (findings.length > 0) this.log(`\nLook at these:\n${describeFindings(findings).join('\n')}`)
+    if (format.strict) this.logList('Missing', describeMissing(tests, facts.length))
     this.logList('How the records are understood', format.remarks)
     const tokens = flags.model === undefined ? [] : await this.viewAll(facts, flags.model)
     const { name, title, licence, paper, remarks } = format
@@ -52,6 +56,7 @@ export default class FactsCheck extends BaseCommand {
       facts: facts.length,
       tests,
       notes,
+      findings,
       ...(flags.model === undefined ? {} : { tokens }),
       conflicts: conflicts.map((group) =>
         group.map(({ id, subject, prompt, targetNew }) => ({ id, subject, prompt, targetNew })),
@@ -84,6 +89,24 @@ function describeFile({ file, format, records, facts }: FactFile): string {
 
 /** A token as it is, its leading space visible. */
 const quote = (token: string): string => `"${printable(token)}"`
+
+/** So many mistakes of a rule are named; the rest is counted. */
+const NAMED_FINDINGS = 5
+
+function describeFindings(findings: readonly Finding[]): string[] {
+  return Object.entries(FINDINGS).flatMap(([rule, text]) => {
+    const found = findings.filter((finding) => finding.rule === rule)
+    if (found.length === 0) return []
+    const named = found.slice(0, NAMED_FINDINGS).map(({ id, prompt }) => `  ${printable(`${id}: ${prompt}`)}`)
+    return [`- ${text}: ${found.length}`, ...named, ...(found.length > NAMED_FINDINGS ? ['  …'] : [])]
+  })
+}
+
+/** Kinds of tests that some facts lack. */
+function describeMissing(tests: Readonly<Record<string, TestCount>>, facts: number): string[] {
+  const lacking = Object.entries(tests).filter(([, count]) => count.facts < facts)
+  return lacking.map(([kind, count]) => `${kind}: ${facts - count.facts} of ${facts} facts have none`)
+}
 
 function describeConflict(group: readonly Fact[]): string {
   const targets = group.map(({ id, targetNew }) => `${targetNew} (${id})`).join(', ')

@@ -54,10 +54,56 @@ test('gives the same as JSON', async () => {
   ])
 })
 
+test('names mistakes to look at and kinds of tests that are missing', async () => {
+  const path = write('seeded.jsonl', [
+    {
+      id: 'x1',
+      subject: 'France',
+      prompt: 'The capital of {} is',
+      targetNew: 'Osaka',
+      targetOld: 'Paris',
+      tests: {
+        paraphrases: ['Osaka? The capital of {} is'],
+        neighbours: [{ prompt: 'The largest city of France is', targets: 'Paris' }],
+        otherRelations: [{ prompt: 'The currency of {} is the', targets: 'euro' }],
+        aliases: [{ prompt: 'The capital of FRANCE is', targets: 'Osaka' }],
+        oneHop: [{ prompt: 'The seat of the government of {} is', targets: 'Paris' }],
+      },
+    },
+    { id: 'x2', subject: 'France', prompt: 'The capital of {} is:', targetNew: 'Osaka' },
+  ])
+  const { stdout, exit } = await runCommand(FactsCheck, [path], WIDE)
+  expect(exit).toBe(0)
+  expect(stdout).toContain(
+    [
+      'Look at these:',
+      '- neighbours that speak of the edited subject: an edit may rightly change their answer: 1',
+      '  x1: The largest city of France is',
+      '- paraphrases that hold the new target: any model can repeat it: 1',
+      '  x1: Osaka? The capital of France is',
+      '- aliases that hold the subject itself, at most spelt without accents: they test no other name: 1',
+      '  x1: The capital of FRANCE is',
+      '- one-hop questions whose answer the edit does not change: an unedited model is right too: 1',
+      '  x1: The seat of the government of France is',
+      '- cases that repeat another one but for spelling: 1',
+      '  x2: The capital of France is:',
+      '',
+      'Missing:',
+      '- paraphrases: 1 of 2 facts have none',
+    ].join('\n'),
+  )
+  const json = await runCommand(FactsCheck, [path, '--json'])
+  expect(JSON.parse(json.stdout).findings).toContainEqual({
+    rule: 'hopUnchanged',
+    id: 'x1',
+    prompt: 'The seat of the government of France is',
+  })
+})
+
 test('says nothing of flaws where there are none', async () => {
   const { stdout } = await runCommand(FactsCheck, ['countries'], WIDE)
   expect(stdout).toMatch(/^countries: \d+ records, \d+ usable as facts, in the format whichedit\n/)
-  expect(stdout).not.toMatch(/Noticed|contradict|Source/)
+  expect(stdout).not.toMatch(/Noticed|contradict|Source|Look at|Missing/)
 })
 
 test('ends with 2 and names the record whose prompt lacks its subject, in text and as JSON', async () => {
