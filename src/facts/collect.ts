@@ -1,7 +1,7 @@
 /** Gathers the facts of a file's records, one for each edit, and counts what was not fatal. */
 import type { Fact } from './fact.ts'
 import { mergeTests, NOISE, type NoiseRule, type NoteFlaw, normaliseDraft, refuseFlaw } from './normalise.ts'
-import { describe, type FactReader, type RawRecord, refuse, type Where } from './reader.ts'
+import { describe, type FactDraft, type FactReader, type RawRecord, refuse, type Where } from './reader.ts'
 
 /** A flaw that was not fatal, with how often it was found. */
 export interface FactNote {
@@ -39,8 +39,8 @@ export function createCollector(format: FactReader): Collector {
     if (records === undefined) flaws.set(rule, [where.record])
     else records.push(where.record)
   }
-  const add = (record: RawRecord, where: Where): void => {
-    const fact = normaliseDraft(format.read(record, where), where, note)
+  const addDraft = (draft: FactDraft, where: Where): void => {
+    const fact = normaliseDraft(draft, where, note)
     if (fact === undefined) return
     const { id, subject, prompt, targetNew, tests } = fact
     const edit = JSON.stringify([subject, prompt, targetNew])
@@ -56,6 +56,9 @@ export function createCollector(format: FactReader): Collector {
     ids.add(id)
     prompts.add(relation)
     byEdit.set(edit, fact)
+  }
+  const add = (record: RawRecord, where: Where): void => {
+    for (const draft of [format.read(record, where)].flat()) addDraft(draft, where)
   }
   return { add, finish: () => ({ facts: [...byEdit.values()], notes: [...flaws].map(toNote) }) }
 }

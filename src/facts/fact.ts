@@ -11,6 +11,8 @@ export interface Question {
 
 /** A question whose answer needs a second fact besides the edited one. */
 export interface HopQuestion extends Question {
+  /** Answers before the edit, where the data set gives them. */
+  readonly targetsOld?: readonly string[]
   /** The second fact alone, asked directly; absent where the data set does not say which it is. */
   readonly secondFact?: Question
 }
@@ -44,4 +46,6 @@ export interface Fact {
   /** The answer before the edit, where the data set gives one. */
   readonly targetOld?: string
   readonly tests: FactTests
+  /** Kinds of tests that were made by a program and that nobody has looked at yet; absent: none. */
+  readonly review?: readonly (keyof FactTests)[]
 }

@@ -107,14 +107,14 @@ function collectAnswers(facts: readonly Fact[]): Map<string, readonly string[]> 
 }
 
 /**
- * Whether a hop has the same answer before the edit: that of the fact itself, that of another relation of the subject, or
+ * Whether a hop has the same answer before the edit: one that the file gives, that of the fact itself, that of another relation of the subject, or
  * that of the second fact asked of the old target, where the file tells it.
  */
 function isUnchanged(hop: HopQuestion, fact: Fact, known: ReadonlyMap<string, readonly string[]>): boolean {
   const { targetNew, targetOld, tests } = fact
   const answers = new Set(hop.targets.map(bare))
   const isAnswer = (text: string): boolean => answers.has(bare(text))
-  if (targetOld !== undefined && isAnswer(targetOld)) return true
+  if ([targetOld ?? '', ...(hop.targetsOld ?? [])].some((old) => old !== '' && isAnswer(old))) return true
   if (tests.otherRelations.some(({ targets }) => targets.some(isAnswer))) return true
   if (hop.secondFact === undefined || targetOld === undefined) return false
   const second = hop.secondFact.prompt

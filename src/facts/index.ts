@@ -7,6 +7,8 @@ import { counterfact } from './counterfact.ts'
 import { counterfactFlat } from './counterfact-flat.ts'
 import { knowedit } from './knowedit.ts'
 import { knoweditWikibio } from './knowedit-wikibio.ts'
+import { mquake } from './mquake.ts'
+import { pararel } from './pararel.ts'
 import { describe, type FactReader, type RawRecord, refuse, type Where } from './reader.ts'
 import { type JsonRecord, parseRecords } from './records.ts'
 import { whichedit } from './whichedit.ts'
@@ -17,10 +19,12 @@ import { zsre } from './zsre.ts'
 export const FACT_READERS = {
   [whichedit.name]: whichedit,
   [counterfact.name]: counterfact,
+  [mquake.name]: mquake,
   [zsre.name]: zsre,
   [knoweditWikibio.name]: knoweditWikibio,
   [knowedit.name]: knowedit,
   [counterfactFlat.name]: counterfactFlat,
+  [pararel.name]: pararel,
 } satisfies Record<string, FactReader>
 
 /** The sets that ship with the product, by name, with what they are. */

@@ -85,7 +85,16 @@ export function normaliseDraft(draft: FactDraft, where: Where, note: NoteFlaw): 
   const tests = cleanTests(draft.tests, { where, note, prompt, fill })
   const id = draft.id === undefined ? hashEdit(subject, prompt, targetNew) : clean(draft.id, where)
   const [targetOld] = targetsOld
-  return { id, subject, prompt, subjectSpan, targetNew, ...(targetOld === undefined ? {} : { targetOld }), tests }
+  return {
+    id,
+    subject,
+    prompt,
+    subjectSpan,
+    targetNew,
+    ...(targetOld === undefined ? {} : { targetOld }),
+    tests,
+    ...(draft.review === undefined || draft.review.length === 0 ? {} : { review: draft.review }),
+  }
 }
 
 /** Unites the tests of two records of one edit. */
@@ -195,9 +204,11 @@ function cleanTests(tests: DraftTests, context: TestContext): FactTests {
   }
 }
 
-function cleanQuestion({ secondFact, ...draft }: DraftHop, context: TestContext): HopQuestion | undefined {
-  const question = cleanPlainQuestion(draft, context)
-  if (question === undefined || secondFact === undefined) return question
+function cleanQuestion({ secondFact, targetsOld, ...draft }: DraftHop, context: TestContext): HopQuestion | undefined {
+  const plain = cleanPlainQuestion(draft, context)
+  if (plain === undefined) return undefined
+  const question = targetsOld === undefined ? plain : { ...plain, targetsOld: cleanAnswers(targetsOld, context.where) }
+  if (secondFact === undefined) return question
   const second = cleanPlainQuestion(secondFact, context)
   return second === undefined ? undefined : { ...question, secondFact: second }
 }

@@ -23,6 +23,8 @@ export interface DraftQuestion {
 
 /** A one-hop question as a data set has it. */
 export interface DraftHop extends DraftQuestion {
+  /** Answers before the edit. */
+  readonly targetsOld?: readonly string[]
   readonly secondFact?: DraftQuestion
 }
 
@@ -47,6 +49,8 @@ export interface FactDraft {
   /** All answers that were right before the edit, best first. */
   readonly targetsOld: readonly string[]
   readonly tests: DraftTests
+  /** Kinds of tests that were made by a program and that nobody has looked at yet. */
+  readonly review?: readonly (keyof DraftTests)[]
 }
 
 /** A JSON object, not looked into yet. */
@@ -68,8 +72,8 @@ export interface FactReader {
   /** How its records are understood, where that is not obvious: one sentence each. */
   readonly remarks: readonly string[]
   recognises(record: RawRecord): boolean
-  /** @throws E_FACT for a record of this format with a field missing or of the wrong type. */
-  read(record: RawRecord, where: Where): FactDraft
+  /** Gives the record's fact, or all of them. @throws E_FACT for a record with a field missing or of the wrong type. */
+  read(record: RawRecord, where: Where): FactDraft | readonly FactDraft[]
 }
 
 /** Makes the error for a record that cannot be used. */

@@ -32,12 +32,24 @@ const TESTS = z.strictObject(
     aliases: QUESTIONS.default([]),
     reversed: QUESTIONS.default([]),
     oneHop: z
-      .array(z.strictObject({ ...QUESTION, secondFact: z.strictObject(QUESTION).optional() }), {
-        error: 'a list of objects with prompt and targets',
-      })
+      .array(
+        z.strictObject({
+          ...QUESTION,
+          targetsOld: ANSWERS.optional(),
+          secondFact: z.strictObject(QUESTION).optional(),
+        }),
+        {
+          error: 'a list of objects with prompt and targets',
+        },
+      )
       .default([]),
   },
   { error: 'an object of lists' },
+)
+
+const KIND = z.custom<keyof z.output<typeof TESTS>>(
+  (value) => typeof value === 'string' && Object.hasOwn(TESTS.shape, value),
+  { error: 'the name of a kind of tests' },
 )
 
 const RECORD = z.strictObject({
@@ -48,13 +60,14 @@ const RECORD = z.strictObject({
   targetNew: textField,
   targetOld: textField.optional(),
   tests: TESTS.prefault({}),
+  review: z.array(KIND, { error: 'a list of kinds of tests' }).optional(),
 })
 
 /** Reads the product's own format. */
 export const whichedit: FactReader = {
   name: 'whichedit',
   title: 'whichedit',
-  fields: 'subject, prompt, targetNew; if you like id, subjectSpan, targetOld, tests {…}',
+  fields: 'subject, prompt, targetNew; if you like id, subjectSpan, targetOld, tests {…}, review',
   paper: null,
   licence: "its author's",
   strict: true,
@@ -64,8 +77,9 @@ export const whichedit: FactReader = {
     Object.hasOwn(record, 'targetNew') ||
     (['subject', 'prompt'].every((field) => Object.hasOwn(record, field)) && !Object.hasOwn(record, 'target_new')),
   read(record, where) {
-    const { id, subjectSpan, targetOld, ...fact } = parseRecord(RECORD, record, where)
+    const { id, subjectSpan, targetOld, review, ...fact } = parseRecord(RECORD, record, where)
     return {
+      ...(review === undefined ? {} : { review }),
       ...(id === undefined ? {} : { id }),
       ...(subjectSpan === undefined ? {} : { subjectSpan }),
       ...fact,

@@ -32,8 +32,8 @@ const GOOD = {
 
 const find = (...cases: readonly object[]) => findMistakes(parseFacts(JSON.stringify(cases), 'f').facts)
 const withTests = (tests: object) => ({ ...GOOD, tests: { ...GOOD.tests, ...tests } })
-const hop = (targets: string, second: object = {}) => ({
-  oneHop: [{ prompt: 'The capital of {} is a city on the continent of', targets, ...second }],
+const hop = (targets: string, more: object = {}) => ({
+  oneHop: [{ prompt: 'The capital of {} is a city on the continent of', targets, ...more }],
 })
 
 test('finds nothing in good cases', () => {
@@ -49,6 +49,7 @@ test.each([
   ['aliasSubject', withTests({ aliases: [{ prompt: 'France is governed from', targets: 'Osaka' }] })],
   // The answer is the old one, that of another relation, or that of the second fact asked of the old target.
   ['hopUnchanged', withTests(hop('paris'))],
+  ['hopUnchanged', withTests(hop('Asia', { targetsOld: ['Eurasia', 'asia'] }))],
   ['hopUnchanged', withTests(hop('Euro'))],
   [
     'hopUnchanged',

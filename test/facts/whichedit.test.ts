@@ -97,3 +97,21 @@ test('keys of the prototype are fields like any other', () => {
     expect.objectContaining({ code: 'E_FACTS_FORMAT' }),
   )
 })
+
+test('keeps what is not reviewed yet, and the answers of a hop before the edit', () => {
+  const hop = { prompt: 'The mayor of the capital of {} is', targets: 'Eve', targetsOld: ['Adam', ' Adam'] }
+  const record = { subject: 'France', prompt: '{} has', targetNew: 'b', tests: { oneHop: [hop] }, review: ['oneHop'] }
+  const [fact] = parseFacts(JSON.stringify(record), 'f').facts
+  expect(fact?.review).toEqual(['oneHop'])
+  expect(fact?.tests.oneHop[0]).toEqual({
+    prompt: 'The mayor of the capital of France is',
+    targets: ['Eve'],
+    targetsOld: ['Adam'],
+  })
+  const again = parseFacts(JSON.stringify(fact), 'f').facts
+  expect(again).toEqual([fact])
+  expect(parseFacts(JSON.stringify({ ...record, review: [] }), 'f').facts[0]).not.toHaveProperty('review')
+  expect(() => parseFacts(JSON.stringify({ ...record, review: ['hops'] }), 'f')).toThrow(
+    '"review.0" to be the name of a kind of tests, found "hops"',
+  )
+})
