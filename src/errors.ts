@@ -74,6 +74,10 @@ export const ERRORS = {
     message: '{file}: expected at least one fact, found {found}. {advice}',
     exit: 2,
   },
+  E_FACTS_EXISTS: {
+    message: 'expected a new file, found {file}. Choose another name, or give --force to replace it.',
+    exit: 2,
+  },
   E_FACTS_FORMAT: {
     message:
       '{file}, record {record} (line {line}): expected a record of one of the formats\n{formats}\nfound {found}. {advice}',
