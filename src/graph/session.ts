@@ -49,6 +49,8 @@ export class Session {
     const native = await InferenceSession.create(model.bytes, {
       intraOpNumThreads: options.threads ?? 0,
       interOpNumThreads: 1,
+      // A plan of memory for each size, made at its second run, lies beside what the first run took: as much again, for no speed.
+      enableMemPattern: false,
       logSeverityLevel: 3,
       extra: { session, ...(model.isNarrow ? { optimization: { disable_specified_optimizers: WIDENING_ONCE } } : {}) },
     })
