@@ -33,6 +33,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   '@inquirer/core': ['commands/'],
   '@oclif/core': ['commands/'],
   'cli-table3': ['report/'],
+  'csv-parse': ['facts/build-rows.ts'],
   'fastest-levenshtein': ['suggest.ts'],
   inquirer: ['commands/support/asker.ts'],
   mathjs: ['scoring/'],

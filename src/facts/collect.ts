@@ -23,6 +23,8 @@ export interface Collection {
 export interface Collector {
   /** @throws E_FACT for a record that cannot be used. */
   add(record: RawRecord, where: Where): void
+  /** Takes up a fact that is no record. @throws E_FACT as for a record. */
+  addDraft(draft: FactDraft, where: Where): void
   finish(): Collection
 }
 
@@ -60,7 +62,7 @@ export function createCollector(format: FactReader): Collector {
   const add = (record: RawRecord, where: Where): void => {
     for (const draft of [format.read(record, where)].flat()) addDraft(draft, where)
   }
-  return { add, finish: () => ({ facts: [...byEdit.values()], notes: [...flaws].map(toNote) }) }
+  return { add, addDraft, finish: () => ({ facts: [...byEdit.values()], notes: [...flaws].map(toNote) }) }
 }
 
 /** How many records a note names. */

@@ -47,5 +47,5 @@ export interface Fact {
   readonly targetOld?: string
   readonly tests: FactTests
   /** Kinds of tests that were made by a program and that nobody has looked at yet; absent: none. */
-  readonly review?: readonly (keyof FactTests)[]
+  readonly review?: readonly string[]
 }

@@ -2,6 +2,9 @@
 import { readFile, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { WhicheditError } from '../errors.ts'
+import { buildCases } from './build.ts'
+import { parseRows } from './build-rows.ts'
+import type { Templates } from './build-words.ts'
 import { type Collection, createCollector } from './collect.ts'
 import { counterfact } from './counterfact.ts'
 import { counterfactFlat } from './counterfact-flat.ts'
@@ -12,7 +15,7 @@ import { pararel } from './pararel.ts'
 import { describe, type FactReader, type RawRecord, refuse, type Where } from './reader.ts'
 import { type JsonRecord, parseRecords } from './records.ts'
 import { whichedit } from './whichedit.ts'
-import { expandWorld } from './world.ts'
+import { expandWorld, knowWorld } from './world.ts'
 import { zsre } from './zsre.ts'
 
 /** All formats, in the order in which they are tried: the more particular first. */
@@ -72,6 +75,24 @@ export function parseFacts(text: string, file: string): FactFile {
   if (first !== undefined) return collectFacts(chooseReader(first), records, file)
   const advice = 'Write records as a JSON list, or one JSON object a line.'
   throw new WhicheditError('E_FACTS_EMPTY', { file, found: text.trim() === '' ? 'nothing' : 'an empty list', advice })
+}
+
+/**
+ * Makes complete cases of a user's rows (`build-rows.ts`): a file of CSV or JSON Lines, and words for its relations, if any.
+ * @throws E_FACTS_MISSING, E_FACTS_UNREADABLE, E_FACTS_EMPTY, and E_FACT naming the row at fault.
+ */
+export async function buildFacts(file: string, templates: Templates = {}): Promise<Collection> {
+  const triples = parseRows(await readText(file, file), file)
+  const [world, wordings] = await Promise.all(
+    ['world', 'wordings'].map(async (name): Promise<unknown> => JSON.parse(await readText(locateShipped(name), name))),
+  )
+  const drafts = buildCases({ triples, templates, knowledge: knowWorld(world, wordings) })
+  const advice = 'Give at least one row a targetNew.'
+  if (drafts.length === 0)
+    throw new WhicheditError('E_FACTS_EMPTY', { file, found: 'no row with a new object', advice })
+  const collector = createCollector(whichedit)
+  for (const { draft, where } of drafts) collector.addDraft(draft, where)
+  return collector.finish()
 }
 
 /** Makes facts of records that are all of one format. */

@@ -50,7 +50,7 @@ export interface FactDraft {
   readonly targetsOld: readonly string[]
   readonly tests: DraftTests
   /** Kinds of tests that were made by a program and that nobody has looked at yet. */
-  readonly review?: readonly (keyof DraftTests)[]
+  readonly review?: readonly string[]
 }
 
 /** A JSON object, not looked into yet. */

@@ -8,15 +8,15 @@
 import { z } from 'zod'
 import { WhicheditError } from '../errors.ts'
 import type { RawRecord } from './reader.ts'
+import { begin, fill, type Kind, type Names, type Relation, rephrase, say, WORDINGS, type Wordings } from './wording.ts'
 
 const NAMES = z.array(z.string())
-const TEXTS = z.tuple([z.string()], z.string())
 
 const ROW = z.object({
   /** The subject's bare name. */
   s: z.string(),
   /** Its answers, best first. */
-  o: TEXTS,
+  o: z.tuple([z.string()], z.string()),
   split: z.string(),
   /** The new object; absent: the fact is never edited. */
   new: z.string().optional(),
@@ -37,29 +37,7 @@ const WORLD = z.object({
   facts: z.record(z.string(), z.array(ROW)),
 })
 
-const RELATION = z.object({
-  /** The kind of its subjects. */
-  subject: z.string(),
-  phrases: TEXTS,
-  statements: TEXTS,
-  questions: TEXTS,
-  /** What stands before an answer. */
-  answer: z.string().optional(),
-  reversed: z.object({ prompt: z.string().optional(), choice: z.string().optional() }).default({}),
-  describes: z.object({ as: z.string(), prompt: z.string() }).optional(),
-})
-
-/** How subjects of a kind stand in a sentence, as an answer and two of them together. */
-const KIND = z.object({ shown: z.string(), answer: z.string(), pair: z.string() })
-
-const WORDINGS = z.object({
-  kinds: z.record(z.string(), KIND),
-  relations: z.record(z.string(), RELATION),
-})
-
 type Row = z.output<typeof ROW>
-type Relation = z.output<typeof RELATION>
-type Kind = z.output<typeof KIND>
 
 /** A row with the words for it. */
 interface Entry {
@@ -89,19 +67,40 @@ export function expandWorld(world: unknown, wordings: unknown, split?: string): 
   return cases.flatMap((entry) => (entry.row.new === undefined ? [] : [toRecord(entry, entry.row.new, speaker)]))
 }
 
-/** How far the two statements of a case stand apart in their list, and the two questions. */
-const APART = 4
+/** What the world knows, without any edit. */
+export interface Knowledge {
+  readonly facts: readonly KnownFact[]
+  readonly wordings: Wordings
+  /** Other names, by name. */
+  readonly aliases: ReadonlyMap<string, readonly string[]>
+  /** A name with its article, if it takes one. */
+  article(name: string): string
+}
+
+/** A true fact. */
+export interface KnownFact {
+  readonly relation: string
+  readonly subject: string
+  /** Best first. */
+  readonly answers: readonly string[]
+}
+
+/** Makes the world's facts available as knowledge. Arguments as for {@link expandWorld}. */
+export function knowWorld(world: unknown, wordings: unknown): Knowledge {
+  const [parsed, words] = [WORLD.parse(world), WORDINGS.parse(wordings)]
+  const { entries, article, answersOf } = createSpeaker(parsed, words)
+  return {
+    facts: entries.map(({ name, row }) => ({ relation: name, subject: row.s, answers: answersOf(row.o) })),
+    wordings: words,
+    aliases: new Map(Object.entries(parsed.aliases)),
+    article,
+  }
+}
 
 /** A case as a record. */
 function toRecord(entry: Entry, object: string, speaker: Speaker): RawRecord {
   const { name, relation, row, at } = entry
   const target = speaker.answersOf([object])[0]
-  const shown = speaker.show(entry)
-  const state = (turn: number): string => begin(takeTurn(relation.statements.slice(1), turn), shown)
-  const ask = (turn: number): string => {
-    const question = say(takeTurn(relation.questions, turn), shown)
-    return `Question: ${question} Answer:${relation.answer === undefined ? '' : ` ${relation.answer}`}`
-  }
   return {
     id: `${name}-${row.s.replaceAll(/[^\p{L}\p{N}]+/gu, '-')}`,
     subject: row.s,
@@ -109,7 +108,7 @@ function toRecord(entry: Entry, object: string, speaker: Speaker): RawRecord {
     targetNew: target,
     targetOld: speaker.answersOf(row.o)[0],
     tests: {
-      paraphrases: [state(at), state(at + APART), ask(at), ask(at + APART)],
+      paraphrases: rephrase(relation, speaker.show(entry), at),
       neighbours: row.near.map((other) => speaker.question(speaker.find(name, other))),
       otherRelations: row.beside.map((other) => speaker.question(speaker.find(other, row.s))),
       aliases: name === 'nativeName' ? [] : speaker.aliases(entry).map((prompt) => ({ prompt, targets: [target] })),
@@ -168,7 +167,7 @@ interface Speaker {
   article(name: string): string
   kind(relation: Relation): Kind
   /** The subject as shown in a sentence, and its bare name. */
-  show(entry: Entry): { readonly s: string; readonly n: string }
+  show(entry: Entry): Names
   /** The subject as an answer. */
   naming(entry: Entry): string[]
   /** The edit's prompt. */
@@ -182,7 +181,7 @@ interface Speaker {
   findOwner(name: string, object: string): Entry | undefined
 }
 
-function createSpeaker(world: z.output<typeof WORLD>, wordings: z.output<typeof WORDINGS>): Speaker {
+function createSpeaker(world: z.output<typeof WORLD>, wordings: Wordings): Speaker {
   const kinds = new Map(Object.entries(wordings.kinds))
   const relations = new Map(Object.entries(wordings.relations))
   const entries = Object.entries(world.facts).flatMap(([name, rows]) =>
@@ -193,8 +192,8 @@ function createSpeaker(world: z.output<typeof WORLD>, wordings: z.output<typeof 
   const articles = new Set(world.articles)
   const article = (name: string): string => (articles.has(name) ? `the ${name}` : name)
   const kind = ({ subject }: Relation): Kind => take(kinds, subject)
-  const call = (relation: Relation, n: string) => ({ s: fill(kind(relation).shown, { n }), n })
-  const ask = ({ statements }: Relation, shown: Readonly<Record<string, string>>) => begin(statements[0], shown)
+  const call = (relation: Relation, n: string): Names => ({ s: fill(kind(relation).shown, { n }), n })
+  const ask = ({ statements }: Relation, shown: Names) => begin(statements[0], shown)
   const show = ({ relation, row }: Entry) => call(relation, article(row.s))
   const prompt = (entry: Entry): string => ask(entry.relation, show(entry))
   const answersOf = ([best, ...others]: Answers): Answers =>
@@ -219,29 +218,6 @@ function take<T>(from: ReadonlyMap<string, T>, key: string): T {
   const value = from.get(key)
   if (value === undefined) throw broken(`nothing for ${key}`)
   return value
-}
-
-/** Puts words into the places of a template. */
-function fill(template: string, values: Readonly<Record<string, string>>): string {
-  return template.replaceAll(/\{(\w+)\}/g, (place, name: string) => values[name] ?? place)
-}
-
-/** A filled template with a capital letter at its beginning. */
-function say(template: string, values: Readonly<Record<string, string>>): string {
-  const text = fill(template, values)
-  const [first = ''] = text
-  return first.toUpperCase() + text.slice(first.length)
-}
-
-/** What stands before the object of a statement: a prompt that the object continues. */
-function begin(statement: string, values: Readonly<Record<string, string>>): string {
-  return say(statement.replace(/ \{o\}\.$/, ''), values)
-}
-
-function takeTurn(items: readonly string[], turn: number): string {
-  const item = items[turn % items.length]
-  if (item === undefined) throw broken('no wording')
-  return item
 }
 
 /** The files ship with the product: what is missing in them is a defect. */

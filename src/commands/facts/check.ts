@@ -45,6 +45,7 @@ export default class FactsCheck extends BaseCommand {
     this.logList('Edits that contradict each other', conflicts.map(describeConflict))
     if (findings.length > 0) this.log(`\nLook at these:\n${describeFindings(findings).join('\n')}`)
     if (format.strict) this.logList('Missing', describeMissing(tests, facts.length))
+    this.logList('Not reviewed yet', describeReview(facts))
     this.logList('How the records are understood', format.remarks)
     const tokens = flags.model === undefined ? [] : await this.viewAll(facts, flags.model)
     const { name, title, licence, paper, remarks } = format
@@ -106,6 +107,12 @@ function describeFindings(findings: readonly Finding[]): string[] {
 function describeMissing(tests: Readonly<Record<string, TestCount>>, facts: number): string[] {
   const lacking = Object.entries(tests).filter(([, count]) => count.facts < facts)
   return lacking.map(([kind, count]) => `${kind}: ${facts - count.facts} of ${facts} facts have none`)
+}
+
+/** Kinds of tests that a program made, with how many facts have them. */
+function describeReview(facts: readonly Fact[]): string[] {
+  const kinds = facts.flatMap(({ review }) => review ?? [])
+  return [...new Set(kinds)].map((kind) => `${kind}: of ${kinds.filter((other) => other === kind).length} facts`)
 }
 
 function describeConflict(group: readonly Fact[]): string {
