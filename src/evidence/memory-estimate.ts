@@ -3,9 +3,9 @@
  * in `Editor.memory`; one that does not is given the most that its `needs` can stand for. To that come the program, and the questions
  * that a probe asks of the edited model.
  *
- * How well it fits (own memory at the peak, estimated / measured): SmolLM2 135M in float32, `probe --facts countries`: none 1.2,
- * FT-L and FT-M 1.5, ROME 1.4, GRACE 1.2, IKE 1.3; weights of TinyLlama's 1.1 billion in 16 bits (docs/large-model.md): ROME 1.1. What is
- * beyond a shape stays a guess: many or long prompts, a tokenizer of unusual size.
+ * How well it fits (own memory at the peak, estimated / measured): SmolLM2 135M in float32, `probe --facts countries`: none 1.5,
+ * FT-L 1.4, FT-M 1.5, ROME 1.4, GRACE 1.4, IKE 1.4; weights of TinyLlama's shape in 16 bits (docs/large-model.md): ROME 1.1; a model of
+ * 0.1 million: 1.1 to 1.3. What is beyond a shape stays a guess: many or long prompts, a tokenizer of unusual size.
  */
 
 import type { Editor, Hparams, MethodMemory } from '../editors/editor.ts'

@@ -41,11 +41,11 @@ export const MOST_CACHE_BYTES = 256 * 2 ** 20
 
 const FLOAT_BYTES = 4
 /** The program with its libraries, and a tokenizer by its vocabulary. */
-const PROGRAM_BYTES = 90 * 2 ** 20
-const TOKEN_BYTES = 500
-/** A session's plan, by layer; and copies of its largest weight where it widens them: a gradient needs it twice. */
+const PROGRAM_BYTES = 65 * 2 ** 20
+const TOKEN_BYTES = 1800
+/** A session's plan, by layer; and of its largest weight, where it widens them, a copy and what others leave of one. */
 const PLAN_BYTES = 0.15 * 2 ** 20
-const WIDENED = 1.5
+const WIDENED = 1.25
 /** How many vectors of each width are alive in a layer at once; each that is kept for a gradient; and logits at once. */
 const ALIVE = { widths: 10, mlpWidths: 5, scores: 2, logits: 2 }
 

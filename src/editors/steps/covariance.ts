@@ -67,6 +67,8 @@ const MATRICES_HELD = 2
 const CHUNK_MATRICES = 2
 /** Caches of a chunk's text while it is written: those fed, those given out, and some that wait to be collected. */
 const CACHES = 4
+/** The runtime keeps what a session took; of a pass over a chunk it gets by with less than the estimate. */
+const HELD = 1 / 2
 /** One runs the text, one writes it. */
 const SESSIONS = 2
 
@@ -79,7 +81,7 @@ export function covarianceMemory(model: Footprint): Pick<MethodMemory, 'prepareB
   const chunk = (CHUNK_MATRICES * matrix) / 2
   return {
     prepareBytes: MATRICES * matrix + chunk + text + sessionBytes(model, SESSIONS),
-    heldBytes: MATRICES_HELD * matrix + forwardBytes(model, work) + sessionBytes(model, SESSIONS),
+    heldBytes: MATRICES_HELD * matrix + HELD * forwardBytes(model, work) + sessionBytes(model, SESSIONS),
   }
 }
 

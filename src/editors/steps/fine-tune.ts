@@ -64,12 +64,12 @@ export const FINE_TUNE_HPARAMS: HparamSpec<FineTuneHparams> = {
 }
 
 /** Positions of one fact, and those of them that predict its target. */
-const FACT_TOKENS = 32
+const FACT_TOKENS = 24
 const TARGET_TOKENS = 8
-/** Copies of the matrix: its bytes, turned round, trained; two moments; the gradient twice, as the runtime gives it; the change. */
-const MATRICES = 8
-/** The same for asking: its bytes, turned round, changed, and once more for a second reading. */
-const MATRICES_ASKED = 4
+/** Copies of the matrix: as it was, trained; two moments; the gradient, once the runtime's and once ours; the change. */
+const MATRICES = 7
+/** The same for asking: changed, and once more for a second reading that waits to be collected. */
+const MATRICES_ASKED = 2
 /** For the capture and for the step. */
 const SESSIONS = 2
 
