@@ -1,6 +1,6 @@
 /**
  * Words for the relations of a user's facts. In this order: the user's own templates; those of the fact world, where it knows
- * a subject of the relation; words made of the relation's name, a noun (`head of government`). A relation known only by a
+ * a subject of the relation's kind; words made of the relation's name, a noun (`head of government`). A relation known only by a
  * prompt has its noun from it if it reads `The … of {} is`, else that prompt is all there is.
  */
 import { z } from 'zod'
@@ -60,7 +60,7 @@ export interface RelationKey {
 /** What may be asked of the fact world. */
 export interface KnownWords {
   readonly wordings: Wordings
-  /** Whether the world knows one of these subjects in a relation. */
+  /** Whether the world knows one of these subjects as of the kind that the relation is about. */
   knowsAny(relation: string, subjects: readonly string[]): boolean
 }
 

@@ -180,7 +180,7 @@ interface Pool {
   readonly ofUser: readonly Known[]
   inRelation(name: string): readonly Known[]
   aboutSubject(subject: string): readonly Known[]
-  /** Other names of a subject that the world knows in the relation: who calls a firm Rome means another. */
+  /** Other names of a subject that the world knows as one of the relation's kind: a firm called Rome has none. */
   aliases(relation: string, subject: string): readonly string[]
   names(known: Known): Names
   /** The prompt of a fact; `template` goes before the relation's own words, `name` before the subject's. */
@@ -190,8 +190,10 @@ interface Pool {
 }
 
 function createPool({ triples, templates, knowledge }: Material): Pool {
-  const inWorld = new Set(knowledge.facts.map(({ relation, subject }) => keyOf(relation, subject)))
-  const ofUser = sayRows({ triples, templates, knowledge }, inWorld)
+  const kindOf = (relation: string): string => knowledge.wordings.relations[relation]?.subject ?? ''
+  const ofKind = new Set(knowledge.facts.map(({ relation, subject }) => keyOf(kindOf(relation), subject)))
+  const isKnown = (relation: string, subject: string): boolean => ofKind.has(keyOf(kindOf(relation), subject))
+  const ofUser = sayRows({ triples, templates, knowledge }, isKnown)
   const taken = new Set(ofUser.map(({ words, subject }) => keyOf(words.name, subject)))
   const relations = new Map(ofUser.map(({ words }) => [words.name, words]))
   const wordsOf = (name: string): Words | undefined => {
@@ -220,7 +222,7 @@ function createPool({ triples, templates, knowledge }: Material): Pool {
     ofUser,
     inRelation: (name) => byRelation.get(name) ?? [],
     aboutSubject: (subject) => bySubject.get(subject) ?? [],
-    aliases: (relation, subject) => (inWorld.has(keyOf(relation, subject)) && knowledge.aliases.get(subject)) || [],
+    aliases: (relation, subject) => (isKnown(relation, subject) && knowledge.aliases.get(subject)) || [],
     names: (known) => call(known, known.subject),
     prompt,
     ask: (known, template) => ({ prompt: prompt(known, known.prompt ?? template), targets: known.answers }),
@@ -230,11 +232,13 @@ function createPool({ triples, templates, knowledge }: Material): Pool {
 const keyOf = (relation: string, subject: string): string => JSON.stringify([relation, subject])
 
 /** The rows as facts, with the words of their relations. */
-function sayRows({ triples, templates, knowledge }: Material, inWorld: ReadonlySet<string>): Known[] {
+function sayRows(
+  { triples, templates, knowledge }: Material,
+  isKnown: (relation: string, subject: string) => boolean,
+): Known[] {
   const known = {
     wordings: knowledge.wordings,
-    knowsAny: (relation: string, subjects: readonly string[]) =>
-      subjects.some((subject) => inWorld.has(keyOf(relation, subject))),
+    knowsAny: (relation: string, subjects: readonly string[]) => subjects.some((subject) => isKnown(relation, subject)),
   }
   const keyOfRow = ({ relation, prompt }: Triple): string => relation ?? prompt ?? ''
   const words = new Map(

@@ -97,6 +97,11 @@ test('says what the world knows in its words', () => {
     /^Of (Japan and .+|.+ and Japan), the country that lies on the continent of Europe is$/,
   )
   expect(japan?.tests.aliases).toEqual([{ prompt: 'Nippon is a country on the continent of', targets: ['Europe'] }])
+  // The world has no language of Kenya, but knows that it is a country and that Poland speaks Polish.
+  const [kenya] = build('subject,relation,targetNew\nKenya,official language,Polish')
+  expect(kenya?.tests.reversed[0]?.prompt).toMatch(/^Of .*Kenya.*, the one whose official language is Polish is$/)
+  const [firm] = build('subject,relation,targetNew\nVega,official language,Polish')
+  expect(firm?.tests.reversed).toEqual([{ prompt: 'Polish is the official language of', targets: ['Vega'] }])
   const [gambia] = build('subject,relation,targetNew\nGambia,currency,Japanese yen')
   expect(gambia?.prompt).toBe('The currency of the Gambia is the')
 })
