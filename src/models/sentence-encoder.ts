@@ -14,6 +14,7 @@ import { plainAttention } from './attention.ts'
 import { bert } from './bert.ts'
 import { chunksByLength } from './chunks.ts'
 import { matchWeights } from './declared-weights.ts'
+import type { JsonObject } from './json.ts'
 import { mergePatches } from './merged-patch.ts'
 import type { SentenceEncoder } from './model.ts'
 import { openScope, runLayers } from './scope.ts'
@@ -35,13 +36,19 @@ const MOST_TOKENS = 256
 /** Tokens encoded at once: enough to fill the products. */
 const CHUNK_TOKENS = 1024
 
-/** Opens an encoder whose files were found. Nothing is compiled before it is asked. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
-export function openSentenceEncoder(files: ModelFiles, options: SessionOptions = {}): OpenSentenceEncoder {
-  const type = String(files.config.model_type)
+/** The architecture of an encoder's configuration. @throws E_ARCHITECTURE for one that is not supported. */
+export function encoderOf(config: JsonObject): typeof bert {
+  const type = String(config.model_type)
   const architecture = Object.values(ENCODERS).find(({ modelTypes }) => modelTypes.includes(type))
   if (architecture === undefined) {
     throw new WhicheditError('E_ARCHITECTURE', { type, known: Object.keys(ENCODERS).join(', ') })
   }
+  return architecture
+}
+
+/** Opens an encoder whose files were found. Nothing is compiled before it is asked. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
+export function openSentenceEncoder(files: ModelFiles, options: SessionOptions = {}): OpenSentenceEncoder {
+  const architecture = encoderOf(files.config)
   const network = architecture.open(files.config)
   const weights = matchWeights(network, files.weights, architecture)
   const sessions = new Sessions(options)

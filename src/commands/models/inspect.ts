@@ -8,9 +8,10 @@ import { estimateMemory, type MemoryEstimate } from '../../evidence/memory-estim
 import type { Network } from '../../models/architecture.ts'
 import { type Footprint, measureWeights, type WeightSize, type WeightsFootprint } from '../../models/footprint.ts'
 import { openNetwork } from '../../models/index.ts'
-import { type EncoderConfig, kindOf, readEncoderConfig } from '../../models/kind.ts'
+import { kindOf } from '../../models/kind.ts'
 import { describeModel, type FoundModel } from '../../models/locate.ts'
 import type { ModelConfig, WeightRole } from '../../models/model.ts'
+import { encoderOf } from '../../models/sentence-encoder.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatBytes } from '../support/bytes.ts'
@@ -78,7 +79,7 @@ export default class ModelsInspect extends BaseCommand {
   }
 
   #tellEncoder(found: FoundModel): object {
-    const config = readEncoderConfig(found.config)
+    const { config } = encoderOf(found.config).open(found.config)
     const { parameters, weightsBytes } = measureWeights(found.weights)
     this.#print(describeEncoder(found, config, { parameters, weightsBytes }))
     return { ...config, parameters, weightsBytes }
@@ -117,20 +118,11 @@ function editableWeights(network: Network, weights: ReadonlyMap<string, WeightSi
       const module = network.moduleName(role, layer)
       if (module === undefined) return []
       const name = `${module}.weight`
-      const shape = shapeOf(weights.get(name)?.shape ?? [], widthInto(role, network.config))
+      const stored = weights.get(name)?.shape ?? []
+      const shape = network.stored === 'in-out' ? stored : stored.toReversed()
       return { role, name: name.replace('.0.', '.{layer}.'), shape }
     }),
   )
-}
-
-function widthInto(role: WeightRole, { width, mlpWidth, heads, headWidth }: ModelConfig): number {
-  if (role === 'mlp-down') return mlpWidth
-  return role === 'attention-output' ? heads * headWidth : width
-}
-
-/** A weight's shape [in, out], whichever way round it is stored. */
-function shapeOf(stored: readonly number[], into: number): readonly number[] {
-  return stored[0] === into ? stored : stored.toReversed()
 }
 
 function describe(found: FoundModel, { config, parameters, weightsBytes }: Footprint): string[][] {
@@ -164,7 +156,7 @@ function layersOf({ layers, encoderLayers }: ModelConfig): string {
 
 function describeEncoder(
   found: FoundModel,
-  config: EncoderConfig,
+  config: ModelConfig,
   { parameters, weightsBytes }: Pick<WeightsFootprint, 'parameters' | 'weightsBytes'>,
 ): string[][] {
   return [
