@@ -109,7 +109,8 @@ on a hundred pairs, MiniLM's too.
 
 ## Numbers
 
-Safetensors: F32, F16, BF16. GGUF: ${NUMBER_FORMATS.join(', ')}; each is held against the \`gguf\` package of llama.cpp.
+Safetensors: F32, F16, BF16; 16-bit weights are converted to 32 bits once, and stay as they are where memory asks for it
+([large-model.md](large-model.md)); the results are the same to the last bit. GGUF: ${NUMBER_FORMATS.join(', ')}; each is held against the \`gguf\` package of llama.cpp.
 
 ## Models that \`models pull\` brings by name
 
