@@ -40,18 +40,17 @@ export type Kind = z.output<typeof KIND>
 /** All words. */
 export type Wordings = z.output<typeof WORDINGS>
 
-/** What stands in the places of a subject. */
-export interface Names {
-  readonly s: string
-  readonly n: string
-}
+/** Words by the place in which they stand. */
+type Values = Readonly<Record<string, string>>
 
-type Values = Readonly<Record<string, string>> | Names
+/** What stands in the places of a subject. */
+export type Names = Readonly<Record<'s' | 'n', string>>
 
 /** Puts words into the places of a template. */
 export function fill(template: string, values: Values): string {
-  const known = new Map<string, string>(Object.entries(values))
-  return template.replaceAll(/\{(\w+)\}/g, (place, name: string) => known.get(name) ?? place)
+  return template.replaceAll(/\{(\w+)\}/g, (place, name: string) =>
+    Object.hasOwn(values, name) ? (values[name] ?? place) : place,
+  )
 }
 
 /** A filled template with a capital letter at its beginning. */
