@@ -57,9 +57,9 @@ test('makes complete cases of rows, from the other rows and from the world', () 
       reversed: [{ prompt: 'Osaka is the headquarters of', targets: ['Acme'] }],
       oneHop: [
         {
-          prompt: 'The headquarters of Acme is a city in',
+          prompt: 'The headquarters of Acme is a city in the country of',
           targets: ['Japan'],
-          secondFact: { prompt: 'Osaka is a city in', targets: ['Japan'] },
+          secondFact: { prompt: 'Osaka is a city in the country of', targets: ['Japan'] },
         },
         {
           prompt: 'The headquarters of Acme is a city on the continent of',

@@ -1,5 +1,6 @@
 /** The fact world: complete cases, true where it claims to be, good English, and no text of one split about a subject of another. */
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -280,6 +281,11 @@ describe('wordings', () => {
     const locked = (LOCKED.questions[name] ?? []).map(fold)
     expect(new Set(locked).size).toBeGreaterThanOrEqual(6)
     expect(locked.filter((question) => seen.has(question))).toEqual([])
+  })
+
+  test('the locked ones are as they were written, before any training', () => {
+    const digest = createHash('sha256').update(readFileSync('tools/facts/locked-wordings.json')).digest('hex')
+    expect(digest).toBe('45cf517caeb2220d1d6c41e4e3cdfd8f2709683dfb74c54ebc43b73221f338d2')
   })
 
   test('nothing that ships names the locked ones', () => {
