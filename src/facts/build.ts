@@ -103,7 +103,10 @@ function findNeighbours({ known, at }: Job, pool: Pool): Known[] {
     usable.filter((other) => !isKept(other)),
     at,
   )
-  return [...kept.filter(({ isOfUser }) => isOfUser), ...ofWorld, ...edited].slice(0, NEIGHBOURS)
+  const inTurn = [...kept.filter(({ isOfUser }) => isOfUser), ...ofWorld, ...edited]
+  // Rows that disagree about a subject ask the same; the first one asks.
+  const first = new Map(inTurn.toReversed().map((other) => [other.subject, other]))
+  return inTurn.filter((other) => first.get(other.subject) === other).slice(0, NEIGHBOURS)
 }
 
 function findOthers(known: Known, pool: Pool): Known[] {

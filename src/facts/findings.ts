@@ -11,6 +11,7 @@ export const FINDINGS = {
   paraphraseLeak: 'paraphrases that hold the new target: any model can repeat it',
   aliasSubject: 'aliases that hold the subject itself, at most spelt without accents: they test no other name',
   hopUnchanged: 'one-hop questions whose answer the edit does not change: an unedited model is right too',
+  neighbourEdited: 'neighbours that another case edits: they must stay only while each case is edited alone',
   sameCase: 'cases that repeat another one but for spelling',
 } as const satisfies Record<string, string>
 
@@ -30,6 +31,7 @@ export interface Finding {
 export function findMistakes(facts: readonly Fact[]): Finding[] {
   const known = collectAnswers(facts)
   const cases = new Set<string>()
+  const edited = new Set(facts.map(({ prompt }) => bare(prompt)))
   return facts.flatMap((fact) => {
     const { id, subject, prompt, targetNew, tests } = fact
     const report = (rule: FindingRule, prompts: readonly string[]): Finding[] =>
@@ -51,6 +53,10 @@ export function findMistakes(facts: readonly Fact[]): Finding[] {
         promptsOf(tests.aliases).filter((text) => isSameName(text, fact)),
       ),
       ...report('hopUnchanged', promptsOf(tests.oneHop.filter((hop) => isUnchanged(hop, fact, known)))),
+      ...report(
+        'neighbourEdited',
+        promptsOf(tests.neighbours).filter((text) => edited.has(bare(text)) && bare(text) !== bare(prompt)),
+      ),
       ...report('sameCase', isRepeated ? [prompt] : []),
     ]
   })

@@ -72,6 +72,11 @@ test('finds a case that stands twice but for spelling', () => {
   expect(find(GOOD, { ...again, targetNew: 'Kobe', tests: {} })).toEqual([])
 })
 
+test('finds a neighbour that another case edits', () => {
+  const japan = { id: 'jp', subject: 'Japan', prompt: 'The capital of {} is', targetNew: 'Rome', targetOld: 'Tokyo' }
+  expect(find(GOOD, japan)).toEqual([{ rule: 'neighbourEdited', id: 'fr', prompt: 'The capital of Japan is' }])
+})
+
 test.each([
   [
     'a longer name in the place of the subject is another name',
@@ -135,7 +140,7 @@ test('never fails, and reports prompts of the fact only, whatever the words are'
   )
 })
 
-test.each(['countries', 'world'])('finds nothing in %s', async (set) => {
+test.each(['countries', 'world:train', 'world:probe'])('finds nothing in %s', async (set) => {
   expect(findMistakes((await readFacts(set)).facts)).toEqual([])
 })
 
@@ -144,7 +149,7 @@ if (!existsSync(DATA)) console.log(`skipped: the published sets are not at ${DAT
 
 describe.skipIf(!existsSync(DATA))('published sets', () => {
   test.each([
-    ['counterfact', { neighbourSubject: 13 }],
+    ['counterfact', { neighbourSubject: 13, neighbourEdited: 5 }],
     ['zsre_mend', {}],
     ['knowedit_zsre', { hopUnchanged: 6, aliasSubject: 28, paraphraseLeak: 1 }],
     ['knowedit_wiki_counterfact', { aliasSubject: 156, hopUnchanged: 3 }],
