@@ -34,7 +34,7 @@ export function chooseMaterial(facts: readonly Fact[], cases: readonly Fact[]): 
   const subjects = [...new Set(cases.map((fact) => fold(fact.subject)))]
   const isFree = (text: string): boolean => {
     const folded = fold(text)
-    return !subjects.some((subject) => folded.includes(subject))
+    return !subjects.some((subject) => speaksOf(folded, subject))
   }
   return facts.filter((fact) => isFree(fact.prompt)).map((fact) => ({ ...fact, tests: keepTests(fact.tests, isFree) }))
 }
@@ -50,6 +50,22 @@ function keepTests(tests: FactTests, isFree: (text: string) => boolean): FactTes
     reversed: keep(tests.reversed),
     oneHop: keep(tests.oneHop),
   }
+}
+
+/** A letter of a script that puts blanks between words, or a digit. */
+const IN_WORD = /[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}\p{M}\p{N}]/u
+/** Subjects of fewer letters are no beginnings of words about them: Man is not in Manchester, but Iran in Iranian. */
+const SHORTEST_STEM = 4
+
+/** Whether a text has a subject at the beginning of a word: the tin is not in the continent. */
+function speaksOf(text: string, subject: string): boolean {
+  const isLetter = (character = ''): boolean => IN_WORD.test(character)
+  for (let at = text.indexOf(subject); at !== -1; at = text.indexOf(subject, at + 1)) {
+    const end = at + subject.length
+    const goesOn = subject.length < SHORTEST_STEM && isLetter(text[end - 1]) && isLetter(text[end])
+    if (!goesOn && !(isLetter(text[at]) && isLetter(text[at - 1]))) return true
+  }
+  return false
 }
 
 function fold(text: string): string {

@@ -72,6 +72,23 @@ test('keeps everything about a case away from the material', () => {
   ])
 })
 
+test.each([
+  ['tin', 'Asia is a continent', true],
+  ['tin', 'Cans of tin', false],
+  ['Man', 'Manchester is big', true],
+  ['Man', 'The isle of MAN', false],
+  ['Iran', 'The Iranian rial', false],
+  ['Mali', 'Somalia is dry', true],
+  ['Mali', 'Somalia, not Mali', false],
+  ['+1', 'Dial +1-242', false],
+  // Scripts without blanks between words.
+  ['日本', '私は日本語を話す', false],
+])('a case about %s leaves "%s" in the material: %s', (subject, text, isKept) => {
+  const kept = makeFact('m', 'Oslo', { paraphrases: [text] })
+  const [fact] = chooseMaterial([kept], [makeFact('c', subject)])
+  expect(fact?.tests.paraphrases).toEqual(isKept ? [text] : [])
+})
+
 test('no text of the material speaks of a case, whatever is drawn from the countries', async () => {
   const { facts } = await readFacts('countries')
   fc.assert(

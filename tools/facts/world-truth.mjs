@@ -157,11 +157,14 @@ const ON_CONTINENT = {
 const FUND_CODES = new Set(['BOV', 'CHE', 'CHW', 'CLF', 'USN', 'UYI'])
 
 /** Cities of one country, of one state: so many at most, the larger first, none smaller than this. */
-const MOST_CITIES = 17
+const MOST_CITIES = 18
 const MOST_TOWNS = 7
 const FEWEST_PEOPLE = 50_000
 /** A name is a city's own if no namesake elsewhere has a larger part of its inhabitants. */
 const LARGEST_NAMESAKE = 0.1
+/** Names that are words besides, or too short for a name that everybody takes for one. */
+const IS_WORD =
+  /^.{1,3}$|^(?:Most|Nice|Split|Mary|Batman|Sale|Mobile|Gary|Norman|Moore|Sparks|Orange|Reading|Mesa|Enterprise|Paradise|Bello|Soledad|David|Delgado|Cerro|Limón|Progreso)$/
 /** Parts of cities, and names that only lists of towns know. */
 const IS_PART =
   /^(?:North|East|West|South|The) |Township| Heights$|-.*-|^(?:Brooklyn|Queens|Manhattan|Staten Island|Musaffah|Khalifah A|Bani Yas|Zayed|Al Shamkhah)$/
@@ -323,6 +326,7 @@ function putCities(put, places) {
       !isCapital(place) &&
       !PART_CODES.has(place.featureCode) &&
       !IS_PART.test(place.name) &&
+      !IS_WORD.test(place.name) &&
       !holds(place.name, name) &&
       !holds(name, place.name) &&
       !seen.has(fold(place.name)) &&
@@ -358,6 +362,7 @@ function putStates(put, places) {
       !['PPLA', 'PPLC'].includes(city.featureCode) &&
       !PART_CODES.has(city.featureCode) &&
       !IS_PART.test(city.name) &&
+      !IS_WORD.test(city.name) &&
       !holds(city.name, name)
     for (const city of places.get('US').filter(isFit).slice(0, MOST_TOWNS)) {
       put('state', city.name, name, group)
