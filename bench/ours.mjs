@@ -141,7 +141,7 @@ async function describeWork() {
     generate: {
       rows: await Promise.all(PROMPTS.map(encode)),
       newTokens: NEW_TOKENS,
-      endOfText: model.tokenizer.endOfText,
+      endsOfText: model.tokenizer.endsOfText,
     },
     vStep: { ...value, weightDecay: 0 },
     rome: {

@@ -55,7 +55,7 @@ class Reference:
             start = time.perf_counter()
             out = self.model.generate(
                 ids, attention_mask=mask, do_sample=False, max_new_tokens=task["newTokens"], pad_token_id=0,
-                eos_token_id=task["endOfText"],
+                eos_token_id=task["endsOfText"],
             )
             return spent(start), {"ids": out[:, ids.shape[1]:].tolist()}
 
