@@ -41,7 +41,8 @@ export async function unknownModel(reference: string, places: ModelPlaces): Prom
     reference,
     models.map(({ name }) => name),
   )
-  const here = models.find(({ name, path }) => name === nearest && path !== null)
+  // An encoder is none to be given as --model.
+  const here = models.find(({ name, kind, path }) => name === nearest && kind === 'language-model' && path !== null)
   const known = KNOWN_MODELS.map(({ name }) => name)
   const wanted = nearest ?? (reference.includes('/') && isRepository(reference) ? reference : (known[0] ?? ''))
   const advice = here === undefined ? `whichedit models pull ${wanted}` : `--model ${here.name}`

@@ -53,12 +53,14 @@ test('lists what the cache holds, passing over what is no model', async () => {
 test.each([
   ['smolm2-135m', 'whichedit models pull smollm2-135m'],
   ['someone/tinny', '--model someone/tiny'],
+  ['someone/vektors', 'whichedit models pull someone/vectors'],
   ['quite/another-thing', 'whichedit models pull quite/another-thing'],
   ['nothing', 'whichedit models pull smollm2-135m'],
   ['./no/folder', 'whichedit models pull smollm2-135m'],
 ])('says what may have been meant by %s', async (reference, advice) => {
   const hubCache = temporaryFolder()
   cpSync(join(GOLDEN, 'tiny-llama'), repository(hubCache, 'someone/tiny'), { recursive: true })
+  cpSync(join(GOLDEN, 'tiny-bert'), repository(hubCache, 'someone/vectors'), { recursive: true })
   expect(await unknownModel(reference, { hubCache })).toMatchObject({
     code: 'E_MODEL_UNKNOWN',
     message: expect.stringMatching(new RegExp(`Try: ${advice}$`)),
