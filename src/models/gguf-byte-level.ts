@@ -3,6 +3,7 @@
  * (`tokenizer.ggml.pre`) without describing it; what each name means was read in llama.cpp (src/llama-vocab.cpp) and in the
  * `tokenizer.json` files of the models concerned.
  */
+import { bpeModel } from './bpe.ts'
 import { damaged } from './gguf.ts'
 import { addedTokens, endsOfTexts, idsByToken, type TokenizerParts, texts, type Vocabulary } from './gguf-vocabulary.ts'
 import type { Json } from './json.ts'
@@ -83,17 +84,10 @@ export function byteLevelParts(vocabulary: Vocabulary): TokenizerParts {
       end: { roles: ['eos'], isAdded: false },
     }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: cut.ignoreMerges,
+    model: bpeModel({
       vocab: idsByToken(tokens),
       merges: texts(gguf, 'tokenizer.ggml.merges'),
-    },
+      ignoreMerges: cut.ignoreMerges,
+    }),
   }
 }

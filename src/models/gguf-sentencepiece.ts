@@ -3,6 +3,7 @@
  * SentencePiece's BPE has no list of merges: it joins the two neighbours whose union has the highest score. The list that the
  * tokenizers library asks for is every way of cutting a token into two, tokens in the order of their scores.
  */
+import { bpeModel } from './bpe.ts'
 import { damaged } from './gguf.ts'
 import {
   addedTokens,
@@ -49,18 +50,12 @@ export function sentencePieceParts(vocabulary: Vocabulary): TokenizerParts {
       type: 'Sequence',
       decoders: [replace({ String: SPACE }, ' '), { type: 'ByteFallback' }, { type: 'Fuse' }, ...drop],
     },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: unknownToken(vocabulary, UNKNOWN_OF_BPE),
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: true,
-      byte_fallback: types.includes(TOKEN_TYPE.byte),
-      ignore_merges: false,
+    model: bpeModel({
       vocab: idsByToken(tokens),
       merges: mergesOf(tokens.map((name, id) => ({ name, score: scores[id] ?? 0, type: types[id] ?? 0 }))),
-    },
+      unknown: { token: unknownToken(vocabulary, UNKNOWN_OF_BPE) },
+      byteFallback: types.includes(TOKEN_TYPE.byte),
+    }),
   }
 }
 

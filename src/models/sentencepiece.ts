@@ -3,8 +3,10 @@
  * Llama, or as for Gemma where nothing is put before a text, and Unigram as for T5. Read through a protobuf library; the schema is
  * the part of sentencepiece_model.proto (github.com/google/sentencepiece) that decides how text is cut.
  */
+
 import protobuf from 'protobufjs'
 import { WhicheditError } from '../errors.ts'
+import { bpeModel } from './bpe.ts'
 import { TOKEN_TYPE } from './gguf-vocabulary.ts'
 import type { Json, JsonObject } from './json.ts'
 
@@ -177,18 +179,12 @@ function decoderOf(...last: Json[]): Json {
 }
 
 function bpeJson(model: SentencePiece): JsonObject {
-  return {
-    type: 'BPE',
-    dropout: null,
-    unk_token: model.pieces[model.unknown]?.name ?? null,
-    continuing_subword_prefix: null,
-    end_of_word_suffix: null,
-    fuse_unk: true,
-    byte_fallback: model.byteFallback,
-    ignore_merges: false,
+  return bpeModel({
     vocab: Object.fromEntries(model.pieces.map(({ name }, id) => [name, id])),
     merges: mergesOf(model.pieces),
-  }
+    unknown: { token: model.pieces[model.unknown]?.name ?? null },
+    byteFallback: model.byteFallback,
+  })
 }
 
 /**

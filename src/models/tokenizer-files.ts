@@ -4,9 +4,11 @@
  * `vocab.txt` (BERT). Settings and further tokens come from `tokenizer_config.json`, `special_tokens_map.json` and
  * `added_tokens.json`; what they leave out is as in transformers.
  */
+
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WhicheditError } from '../errors.ts'
+import { bpeModel } from './bpe.ts'
 import { TOKEN_TYPE } from './gguf-vocabulary.ts'
 import { isObject, type Json, type JsonObject, readJsonObject } from './json.ts'
 import { parseSentencePiece, type SentencePiece, sentencePieceJson } from './sentencepiece.ts'
@@ -178,18 +180,7 @@ async function fromMerges(folder: string, settings: Settings): Promise<JsonObjec
     normalizer: null,
     pre_tokenizer: cut,
     decoder: cut,
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab,
-      merges,
-    },
+    model: bpeModel({ vocab, merges }),
   }
   const names = [...new Set([END_OF_GPT2, ...specialNames(raw)])]
   const own = names.flatMap((content): Added[] => {
