@@ -14,7 +14,7 @@ import { gptj } from './gptj.ts'
 import type { JsonObject } from './json.ts'
 import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
-import { type FindOptions, findModel, type ModelPlaces } from './locate.ts'
+import { describeModel, type FindOptions, type FoundModel, findModel, type ModelPlaces } from './locate.ts'
 import { mistral } from './mistral.ts'
 import type { LanguageModel } from './model.ts'
 import { opt } from './opt.ts'
@@ -72,10 +72,10 @@ export async function loadModel(
   return openModel(chat ? inChat(files) : files, { ...options, encoder: await findEncoder(ctx, places) })
 }
 
-/** The files of the encoder of sentences; null where this machine has none. */
-export async function findEncoder(ctx: Context, places: ModelPlaces): Promise<ModelFiles | null> {
+/** The encoder of sentences, not opened yet; null where this machine has none. */
+export async function findEncoder(ctx: Context, places: ModelPlaces): Promise<FoundModel | null> {
   try {
-    return await findModel(ENCODER, ctx, places)
+    return await describeModel(ENCODER, ctx, places)
   } catch (error) {
     if (error instanceof WhicheditError && error.code === 'E_MODEL_UNKNOWN') return null
     throw error
@@ -105,11 +105,11 @@ export function openNetwork<W extends { readonly shape: readonly number[] }>(
 /** Opens a model whose files were found. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
 export function openModel(
   files: ModelFiles,
-  { encoder: encoderFiles, ...options }: SessionOptions & { readonly encoder?: ModelFiles | null } = {},
+  { encoder: found, ...options }: SessionOptions & { readonly encoder?: FoundModel | null } = {},
 ): OpenModel {
   const { network, weights } = openNetwork(files.config, files.weights)
   const sessions = new Sessions(options)
-  const encoder = encoderFiles ? openSentenceEncoder(encoderFiles, options) : null
+  const encoder = found ? openSentenceEncoder(found, options) : null
   const model = openLanguageModel({ ...files, weights }, { network, weights, sessions }, encoder)
   return {
     ...model,

@@ -15,6 +15,7 @@ import { bert } from './bert.ts'
 import { chunksByLength } from './chunks.ts'
 import { matchWeights } from './declared-weights.ts'
 import type { JsonObject } from './json.ts'
+import type { FoundModel } from './locate.ts'
 import { mergePatches } from './merged-patch.ts'
 import type { SentenceEncoder } from './model.ts'
 import { openScope, runLayers } from './scope.ts'
@@ -46,17 +47,26 @@ export function encoderOf(config: JsonObject): typeof bert {
   return architecture
 }
 
-/** Opens an encoder whose files were found. Nothing is compiled before it is asked. @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE */
-export function openSentenceEncoder(files: ModelFiles, options: SessionOptions = {}): OpenSentenceEncoder {
-  const architecture = encoderOf(files.config)
-  const network = architecture.open(files.config)
-  const weights = matchWeights(network, files.weights, architecture)
+/**
+ * Opens an encoder that was found. Its tokenizer is made and its graph compiled when it is first asked: most work asks it nothing.
+ * @throws E_ARCHITECTURE, E_CONFIG, E_WEIGHT, E_SHAPE
+ */
+export function openSentenceEncoder(found: FoundModel, options: SessionOptions = {}): OpenSentenceEncoder {
+  const architecture = encoderOf(found.config)
+  const network = architecture.open(found.config)
+  matchWeights(network, found.weights, architecture)
+  let opened: Promise<ModelFiles> | null = null
+  const open = (): Promise<ModelFiles> => {
+    opened ??= found.open()
+    return opened
+  }
   const sessions = new Sessions(options)
   const { width } = network.config
   const limit = Math.min(MOST_TOKENS, network.config.contextLength)
 
-  const encodeRows = async (rows: readonly Int32Array[]): Promise<Float32Array> => {
+  const encodeRows = async (files: ModelFiles, rows: readonly Int32Array[]): Promise<Float32Array> => {
     const session = await sessions.get('sentences', () => {
+      const weights = matchWeights(network, files.weights, architecture)
       const attention = plainAttention(network)
       const scope = openScope({ network, weights, patch: mergePatches([]), fed: new Map(), attention })
       const hidden = reshape(runLayers(network, scope, { part: 'encoder' }), ['B', 'I', width])
@@ -69,14 +79,18 @@ export function openSentenceEncoder(files: ModelFiles, options: SessionOptions =
   }
 
   return {
-    name: files.name,
-    id: files.fingerprint,
+    name: found.name,
+    id: found.fingerprint,
     width,
     async vectors(texts) {
+      const files = await open()
       const all = await Promise.all(texts.map(async (text) => cut((await files.tokenizer.encode(text)).ids, limit)))
       const data = new Float32Array(texts.length * width)
       for (const chunk of chunksByLength(all, (ids) => ids.length, CHUNK_TOKENS)) {
-        const rows = await encodeRows(chunk.map(({ item }) => item))
+        const rows = await encodeRows(
+          files,
+          chunk.map(({ item }) => item),
+        )
         chunk.forEach(({ index }, i) => {
           data.set(rows.subarray(i * width, (i + 1) * width), index * width)
         })

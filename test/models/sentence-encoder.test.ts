@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { modelPlaces } from '../../src/commands/support/places.ts'
 import { WhicheditError } from '../../src/errors.ts'
-import { findModel, type ModelPlaces } from '../../src/models/locate.ts'
+import { describeModel, type ModelPlaces } from '../../src/models/locate.ts'
 import { type OpenSentenceEncoder, openSentenceEncoder } from '../../src/models/sentence-encoder.ts'
 import { expectClose } from '../support/close.ts'
 import { testContext } from '../support/tiny-model.ts'
@@ -56,7 +56,7 @@ describe.each([
 
 async function open(reference: string, places: ModelPlaces): Promise<OpenSentenceEncoder | string> {
   try {
-    return openSentenceEncoder(await findModel(reference, testContext(), places), { threads: 1 })
+    return openSentenceEncoder(await describeModel(reference, testContext(), places), { threads: 1 })
   } catch (error) {
     if (error instanceof WhicheditError && error.code === 'E_MODEL_UNKNOWN') return error.message
     throw error
@@ -64,6 +64,6 @@ async function open(reference: string, places: ModelPlaces): Promise<OpenSentenc
 }
 
 test('a language model is no encoder of sentences', async () => {
-  const files = await findModel(join(GOLDEN, 'tiny-llama'), testContext(), NOWHERE)
-  expect(() => openSentenceEncoder(files)).toThrow(/E_ARCHITECTURE|bert/)
+  const found = await describeModel(join(GOLDEN, 'tiny-llama'), testContext(), NOWHERE)
+  expect(() => openSentenceEncoder(found)).toThrow(/E_ARCHITECTURE|bert/)
 })

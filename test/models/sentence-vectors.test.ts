@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type OpenModel, openModel } from '../../src/models/index.ts'
-import { findModel } from '../../src/models/locate.ts'
+import { describeModel } from '../../src/models/locate.ts'
 import type { Patch } from '../../src/models/patch.ts'
 import { cosine, sentenceVectors, vectorSource } from '../../src/models/sentence-vectors.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
@@ -10,13 +10,16 @@ import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
 const GOLDEN = fileURLToPath(new URL('../golden/', import.meta.url))
 const TEXTS = ['The capital of France is Paris', 'People in Japan speak', 'Oslo']
-const findGolden = (name: string) => findModel(join(GOLDEN, name), testContext(), { hubCache: '' })
+const findGolden = (name: string) => describeModel(join(GOLDEN, name), testContext(), { hubCache: '' })
 
 let plain: OpenModel
 let helped: OpenModel
 beforeAll(async () => {
   plain = await openTinyModel()
-  helped = openModel(await findGolden('tiny-llama'), { encoder: await findGolden('tiny-bert'), threads: 1 })
+  helped = openModel(await (await findGolden('tiny-llama')).open(), {
+    encoder: await findGolden('tiny-bert'),
+    threads: 1,
+  })
 })
 afterAll(() => Promise.all([plain.close(), helped.close()]))
 

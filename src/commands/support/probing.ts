@@ -118,10 +118,11 @@ async function planProbing(
   const unfit = findUnfit(settings, { config: network.config, ...measureWeights(weights) }, request.maxMemory ?? null)
   const files = await found.open()
   ctx.signal.throwIfAborted()
-  const encoder = await findEncoder(ctx, modelPlaces())
+  const isSearching = ({ needs }: Editor): boolean => needs.includes('sentence-vectors')
+  const encoder = request.methods.some(isSearching) ? await findEncoder(ctx, modelPlaces()) : null
   const methods = [...settings].map(([editor, hparams]): MethodInfo => {
-    const { name, title, family, version, needs } = editor
-    const searches = needs.includes('sentence-vectors')
+    const { name, title, family, version } = editor
+    const searches = isSearching(editor)
     return { name, title, family, version, hparams, ...(searches ? { encoder: encoder?.fingerprint ?? null } : {}) }
   })
   const { architecture, layers, width } = network.config
