@@ -34,14 +34,14 @@ export function makeCapture(
   const T = windowLength(tokens, asked)
   const P = Math.max(...asked)
   const part = (name: string) => sliceRows(floats(outputs[name]), asked, fullT, T)
-  const feeds: Record<string, AnyTensor> = { residual: part('residual'), inner: part('inner') }
-  if (P === 0) Object.assign(feeds, placeFeeds(network, asked, T))
-  else {
-    Object.assign(feeds, placeFeeds(network, asked, T, P))
-    for (let above = layer + 1; above < config.layers; above++) {
-      feeds[pastName('keys', above)] = slicePast(floats(outputs[`keys ${above}`]), asked, P)
-      feeds[pastName('values', above)] = slicePast(floats(outputs[`values ${above}`]), asked, P)
-    }
+  const feeds: Record<string, AnyTensor> = {
+    residual: part('residual'),
+    inner: part('inner'),
+    ...placeFeeds(network, asked, T, P),
+  }
+  for (let above = layer + 1; P > 0 && above < config.layers; above++) {
+    feeds[pastName('keys', above)] = slicePast(floats(outputs[`keys ${above}`]), asked, P)
+    feeds[pastName('values', above)] = slicePast(floats(outputs[`values ${above}`]), asked, P)
   }
   return { layer, from: asked, state: { feeds } satisfies CapturedState }
 }
