@@ -270,10 +270,12 @@ class Sites:
 
     def _at(self, site, module, side):
         def change(values):
+            # Some layers flatten rows and tokens: [T, width].
+            whole = values if values.dim() == 3 else values[None]
             if site in self.edits:
-                values = self.edits[site](values)
-            self.seen[site] = values
-            return values
+                whole = self.edits[site](whole)
+            self.seen[site] = whole
+            return whole.reshape(values.shape)
 
         if side == "input":
             def before(_, args, kwargs):
