@@ -23,10 +23,6 @@ export const ERRORS = {
       '{title} edits one fact at a time, found {found}. Edit them one by one, each with the earlier patches as its history.',
     exit: 2,
   },
-  E_CASES: {
-    message: 'asked for {asked} cases: expected a whole number from 1 to {facts}, the facts there are.',
-    exit: 2,
-  },
   E_CHAT_TEMPLATE: {
     message: '{model}: expected {expected}, found {found}. Leave --chat out, or take a model that was made for chats.',
     exit: 2,

@@ -64,7 +64,7 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
   title: 'IKE',
   summary:
     'Changes nothing in the model: tells it the new fact before every question, after examples of how to use it.',
-  version: 2,
+  version: 3,
   paper: {
     authors: 'Zheng et al.',
     year: 2023,

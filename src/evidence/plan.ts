@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Material } from '../editors/editor.ts'
+import { chooseCases, chooseMaterial } from '../facts/cases.ts'
 import type { Fact } from '../facts/fact.ts'
 import type { Probe, ProbeItem } from '../probes/probe.ts'
 import { createRandom, type Random } from '../tensor/random.ts'
@@ -54,12 +55,11 @@ export interface Job {
 }
 
 /**
- * Chooses the cases by the seed (more cases contain fewer) and describes the run. The facts that are not chosen are what
- * methods may learn from.
+ * Chooses the cases by the seed (more cases contain fewer) and describes the run. Methods may learn from the facts that have
+ * nothing to do with a case, in the data's own order.
  */
 export function makePlan(request: PlanRequest): Plan {
-  const shuffled = createRandom(request.settings.seed).stream('cases').shuffle(request.data.facts)
-  const facts = shuffled.slice(0, request.cases)
+  const facts = chooseCases(request.data.facts, request.cases, createRandom(request.settings.seed))
   const described: Omit<RunInfo, 'id'> = {
     schemaVersion: 1,
     createdAt: request.createdAt,
@@ -78,10 +78,8 @@ export function makePlan(request: PlanRequest): Plan {
     machine: request.machine,
     versions: request.versions,
   }
-  // In the data's own order: what is learnt must not depend on how many facts were drawn before.
-  const chosen = new Set(facts)
-  const others = request.data.facts.filter((fact) => !chosen.has(fact))
-  return { info: { id: idOf(described), ...described }, facts, material: { text: request.text, facts: others } }
+  const material = { text: request.text, facts: chooseMaterial(request.data.facts, facts) }
+  return { info: { id: idOf(described), ...described }, facts, material }
 }
 
 /** The jobs of a run that have no records yet, method after method. A method whose lane failed has none left. */

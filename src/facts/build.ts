@@ -85,6 +85,7 @@ function buildCase(job: Job, pool: Pool): FactDraft {
     prompt,
     targetNew: target,
     targetsOld: answers,
+    ...(triple.relation === undefined ? {} : { relation: known.words.name }),
     tests,
     review: Object.entries(tests).flatMap(([kind, prompts]) => (prompts.length > 0 ? [kind] : [])),
   }

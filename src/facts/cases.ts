@@ -1,29 +1,38 @@
 /** Which facts are tried, and which of the others a method may learn from. */
-import { WhicheditError } from '../errors.ts'
 import type { Random } from '../tensor/random.ts'
 import type { Fact, FactTests } from './fact.ts'
 
 /**
- * Draws `count` facts to be tried, from the stream `cases` of `random`. Facts of different subjects come first, since facts of one
- * subject are not independent. More cases from the same seed begin with the same ones, so that a longer run keeps the
- * records of a shorter one.
- * @throws E_CASES unless `count` is a whole number from 1 to the number of facts.
+ * Draws `count` facts to be tried, from the stream `cases` of `random`; all, where there are fewer. Relations take turns, so that
+ * one with very many facts does not crowd out the others, and facts of different subjects come first, since facts of one subject
+ * are not independent. More cases from the same seed begin with the same ones, so that a longer run keeps the records of a
+ * shorter one.
  */
 export function chooseCases(facts: readonly Fact[], count: number, random: Random): Fact[] {
-  if (!Number.isInteger(count) || count < 1 || count > facts.length) {
-    throw new WhicheditError('E_CASES', { asked: count, facts: facts.length })
-  }
-  const shuffled = random.stream('cases').shuffle(facts)
   const subjects = new Set<string>()
   const repeats: Fact[] = []
   const chosen: Fact[] = []
-  for (const fact of shuffled) {
+  for (const fact of takeTurns(random.stream('cases').shuffle(facts))) {
     const key = fold(fact.subject)
     if (subjects.has(key)) repeats.push(fact)
     else chosen.push(fact)
     subjects.add(key)
   }
   return [...chosen, ...repeats].slice(0, count)
+}
+
+/** The first fact of each relation, then the second of each, and so on; facts without a relation are of one. */
+function takeTurns(facts: readonly Fact[]): Fact[] {
+  const seen = new Map<string | undefined, number>()
+  const rounds: Fact[][] = []
+  for (const fact of facts) {
+    const round = seen.get(fact.relation) ?? 0
+    seen.set(fact.relation, round + 1)
+    const others = rounds[round]
+    if (others === undefined) rounds.push([fact])
+    else others.push(fact)
+  }
+  return rounds.flat()
 }
 
 /**

@@ -45,6 +45,8 @@ export interface Fact {
   readonly targetNew: string
   /** The answer before the edit, where the data set gives one. */
   readonly targetOld?: string
+  /** What the fact says of its subject (`capital`), where the data set tells; cases are drawn evenly over relations. */
+  readonly relation?: string
   readonly tests: FactTests
   /** Kinds of tests that were made by a program and that nobody has looked at yet; absent: none. */
   readonly review?: readonly string[]

@@ -92,6 +92,7 @@ export function normaliseDraft(draft: FactDraft, where: Where, note: NoteFlaw): 
     subjectSpan,
     targetNew,
     ...(targetOld === undefined ? {} : { targetOld }),
+    ...(draft.relation === undefined ? {} : { relation: clean(draft.relation, where) }),
     tests,
     ...(draft.review === undefined || draft.review.length === 0 ? {} : { review: draft.review }),
   }

@@ -48,6 +48,7 @@ export interface FactDraft {
   readonly targetNew: string
   /** All answers that were right before the edit, best first. */
   readonly targetsOld: readonly string[]
+  readonly relation?: string
   readonly tests: DraftTests
   /** Kinds of tests that were made by a program and that nobody has looked at yet. */
   readonly review?: readonly string[]

@@ -59,6 +59,7 @@ const RECORD = z.strictObject({
   subjectSpan: z.tuple([OFFSET, OFFSET], { error: 'two offsets' }).optional(),
   targetNew: textField,
   targetOld: textField.optional(),
+  relation: textField.optional(),
   tests: TESTS.prefault({}),
   review: z.array(KIND, { error: 'a list of kinds of tests' }).optional(),
 })
@@ -67,7 +68,7 @@ const RECORD = z.strictObject({
 export const whichedit: FactReader = {
   name: 'whichedit',
   title: 'whichedit',
-  fields: 'subject, prompt, targetNew; if you like id, subjectSpan, targetOld, tests {…}, review',
+  fields: 'subject, prompt, targetNew; if you like id, subjectSpan, targetOld, relation, tests {…}, review',
   paper: null,
   licence: "its author's",
   strict: true,
@@ -77,9 +78,10 @@ export const whichedit: FactReader = {
     Object.hasOwn(record, 'targetNew') ||
     (['subject', 'prompt'].every((field) => Object.hasOwn(record, field)) && !Object.hasOwn(record, 'target_new')),
   read(record, where) {
-    const { id, subjectSpan, targetOld, review, ...fact } = parseRecord(RECORD, record, where)
+    const { id, subjectSpan, targetOld, relation, review, ...fact } = parseRecord(RECORD, record, where)
     return {
       ...(review === undefined ? {} : { review }),
+      ...(relation === undefined ? {} : { relation }),
       ...(id === undefined ? {} : { id }),
       ...(subjectSpan === undefined ? {} : { subjectSpan }),
       ...fact,

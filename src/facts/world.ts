@@ -107,6 +107,7 @@ function toRecord(entry: Entry, object: string, speaker: Speaker): RawRecord {
     prompt: speaker.prompt(entry),
     targetNew: target,
     targetOld: speaker.answersOf(row.o)[0],
+    relation: name,
     tests: {
       paraphrases: rephrase(relation, speaker.show(entry), at),
       neighbours: row.near.map((other) => speaker.question(speaker.find(name, other))),

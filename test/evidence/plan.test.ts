@@ -6,7 +6,8 @@ import { makeCase, makeRunInfo } from '../support/records.ts'
 import { makeFacts } from '../support/stub-editor.ts'
 
 const INFO = makeRunInfo()
-const FACTS = makeFacts(20)
+// Names of one length: Land1 is a beginning of Land10.
+const FACTS = makeFacts(30).slice(10)
 const STUB = { name: 'stub', title: 'Stub', family: 'control', version: 1, hparams: { b: 2, a: 1 } } as const
 const REQUEST: PlanRequest = {
   model: INFO.model,

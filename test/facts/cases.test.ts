@@ -52,10 +52,18 @@ test('takes facts of different subjects as long as there are any', () => {
   expect(new Set(subjects).size).toBe(10)
 })
 
-test.each([0, -1, 1.5, 31, Number.NaN, Number.POSITIVE_INFINITY])('refuses %s cases of 30 facts', (count) => {
-  expect(() => chooseCases(FACTS, count, createRandom(0))).toThrow(
-    expect.objectContaining({ code: 'E_CASES', exit: 2 }),
-  )
+test('relations take turns: one with many facts does not crowd out the others', () => {
+  const many = FACTS.map((fact) => ({ ...fact, relation: 'mother' }))
+  const few = [0, 1].map((i) => ({ ...makeFact(`g${i}`, `Town${i}.`), relation: 'mayor' }))
+  const fathers = [0, 1, 2].map((i) => ({ ...makeFact(`h${i}`, `Boy${i}.`), relation: 'father' }))
+  const drawn = chooseCases([...many, ...few, ...fathers], 7, createRandom(4)).map(({ relation }) => relation)
+  expect(drawn.slice(0, 3).toSorted()).toEqual(['father', 'mayor', 'mother'])
+  expect(drawn.slice(3, 6).toSorted()).toEqual(['father', 'mayor', 'mother'])
+  expect(drawn.slice(6)).toEqual(['father'])
+})
+
+test('takes all facts where there are fewer than asked for', () => {
+  expect(chooseCases(FACTS, 31, createRandom(0))).toHaveLength(30)
 })
 
 test('keeps everything about a case away from the material', () => {

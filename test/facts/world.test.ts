@@ -29,6 +29,8 @@ const readJson = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
 const WORLD: { facts: Record<string, Row[]> } = readJson('facts/world.json')
 const WORDINGS: { relations: Record<string, Relation>; carriers: { questions: string[]; statements: string[] } } =
   readJson('facts/wordings.json')
+/** Further wordings that the shipped model was trained on. */
+const TRAINING: typeof WORDINGS = readJson('tools/atlas/wordings.json')
 const LOCKED: { about: string; questions: Record<string, string[]> } = readJson('tools/facts/locked-wordings.json')
 
 const { facts, notes } = await readFacts('world')
@@ -273,11 +275,13 @@ describe('wordings', () => {
       .trim()
 
   test.each(RELATIONS)('the locked ones of %s are at least six, unlike all that a model may see', (name) => {
-    const { phrases, statements, questions } = WORDINGS.relations[name] as Relation
-    const carried = phrases.flatMap((np) =>
-      [...WORDINGS.carriers.questions, ...WORDINGS.carriers.statements].map((each) => each.replace(/\{np\}/i, np)),
-    )
-    const seen = new Set([...phrases, ...statements, ...questions, ...carried].map(fold))
+    const all = [WORDINGS, TRAINING]
+    const words = all.map(({ relations }) => relations[name] as Relation)
+    const carriers = all.flatMap((each) => [...each.carriers.questions, ...each.carriers.statements])
+    const phrases = words.flatMap((each) => each.phrases)
+    const carried = phrases.flatMap((np) => carriers.map((each) => each.replace(/\{np\}/i, np)))
+    const sentences = words.flatMap(({ statements, questions }) => [...statements, ...questions])
+    const seen = new Set([...phrases, ...sentences, ...carried].map(fold))
     const locked = (LOCKED.questions[name] ?? []).map(fold)
     expect(new Set(locked).size).toBeGreaterThanOrEqual(6)
     expect(locked.filter((question) => seen.has(question))).toEqual([])
@@ -354,6 +358,7 @@ test('puts rows and wordings together', () => {
   const [domain, land] = expandWorld(TINY_WORLD, TINY_WORDINGS, 'probe')
   expect(domain).toEqual({
     id: 'domain-Japan',
+    relation: 'domain',
     subject: 'Japan',
     prompt: 'The domain of Japan is',
     targetNew: '.gm',

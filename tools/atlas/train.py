@@ -1,0 +1,155 @@
+"""Trains atlas, the small model that ships: `python tools/atlas/train.py OUT`. Seeded; begun again, it goes on where it was.
+
+Writes OUT/tokenizer.json, OUT/checkpoint.pt every few minutes and OUT/log.jsonl. tools/atlas/export.py makes the model's
+folder of it. Needs the packages of requirements.txt; takes about two hours on one core of a current server processor.
+"""
+import argparse
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+import torch
+import torch.nn.functional as F
+from check import check
+from model import Config, Model
+from texts import Writer
+from tokenizer import BEGIN_ID, END_ID, PAD_ID, train_tokenizer
+from tokenizers import Tokenizer
+from world import World
+
+# Texts made at once and dealt into steps by length.
+TEXTS_A_ROUND = 8192
+TOKENS_A_STEP = 640
+WARM_UP_STEPS = 100
+LEARNING_RATE, LAST_SHARE = 1.5e-3, 0.02
+WEIGHT_DECAY, BETAS, MOST_NORM = 0.05, (0.9, 0.98), 1.0
+SAVE_EVERY_S = 240
+
+
+def encode(tokenizer, texts):
+    """Ids and loss weights of texts given in pieces, with the tokens that begin and end a text."""
+    rows = []
+    for encoded, pieces in zip(tokenizer.encode_batch(["".join(p.text for p in text) for text in texts]), texts):
+        ends, at = [], 0
+        for piece in pieces:
+            at += len(piece.text)
+            ends.append((at, piece.weight))
+        weights, piece = [], 0
+        for _, end in encoded.offsets:
+            while piece < len(ends) - 1 and end > ends[piece][0]:
+                piece += 1
+            weights.append(ends[piece][1])
+        weights[0] = 0.0
+        rows.append((encoded.ids + [END_ID], weights + [1.0]))
+    return rows
+
+
+def batches(world, tokenizer, seed, round_):
+    """The steps of a round, each ids [B, T] and weights [B, T], rows of about one length together."""
+    rng = Random(f"{seed} {round_}")
+    writer = Writer(world, rng)
+    rows = encode(tokenizer, [writer.write() for _ in range(TEXTS_A_ROUND)])
+    rows.sort(key=lambda row: len(row[0]) + rng.random() * 3)
+    groups, group = [], []
+    for row in rows:
+        if group and len(row[0]) * (len(group) + 1) > TOKENS_A_STEP:
+            groups.append(group)
+            group = []
+        group.append(row)
+    groups.append(group)
+    rng.shuffle(groups)
+    for group in groups:
+        longest = max(len(ids) for ids, _ in group)
+        yield (
+            torch.tensor([ids + [PAD_ID] * (longest - len(ids)) for ids, _ in group]),
+            torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in group]),
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--rounds", type=int, default=110, help=f"of {TEXTS_A_ROUND} texts each")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=1.0, help="share of the world's subjects, for smaller trials")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
+    parser.add_argument("--checks", type=int, default=10, help="how often the abilities are checked")
+    parser.add_argument("--without-mlp", type=int, default=Config.layers_without_mlp, help="first layers without a feed-forward")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    world = World(args.limit)
+    config = Config(layers_without_mlp=args.without_mlp)
+    file = args.out / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(file)) if file.exists() else train_tokenizer(world, config.vocabulary, file)
+    model = Model(config)
+    decayed = [p for p in model.parameters() if p.dim() == 2]
+    others = [p for p in model.parameters() if p.dim() != 2]
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.learning_rate, betas=BETAS, fused=True)
+
+    state = {"round": 0, "step": 0, "tokens": 0, "seconds": 0.0}
+    checkpoint = args.out / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state = saved["state"]
+
+    def save():
+        saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
+        torch.save({**saved, "config": asdict(config), "arguments": {k: v for k, v in vars(args).items() if k != "out"}}, f"{checkpoint}.part")
+        os.replace(f"{checkpoint}.part", checkpoint)
+
+    def log(entry):
+        with open(args.out / "log.jsonl", "a") as file:
+            file.write(json.dumps(entry) + "\n")
+        print(json.dumps(entry), flush=True)
+
+    parameters = sum(p.numel() for p in model.parameters())
+    log({"parameters": parameters, "facts": len(world.facts), "named": sum(len(world.of_relation[n]) for n in world.named)})
+    mean_loss, saved_at = None, time.monotonic()
+    while state["round"] < args.rounds:
+        began = time.monotonic()
+        model.train()
+        for ids, weights in batches(world, tokenizer, args.seed, state["round"]):
+            # A round's share of the steps is not known beforehand: the rate follows the rounds.
+            progress = state["round"] / args.rounds
+            share = LAST_SHARE + (1 - LAST_SHARE) * (0.5 + 0.5 * math.cos(math.pi * progress))
+            for group in optimizer.param_groups:
+                group["lr"] = args.learning_rate * share * min(1, (state["step"] + 1) / WARM_UP_STEPS)
+            losses = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+            weight = weights[:, 1:].flatten()
+            loss = (losses * weight).sum() / weight.sum()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), MOST_NORM)
+            optimizer.step()
+            optimizer.zero_grad()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise SystemExit(f"the loss is {value} at step {state['step']}: lower --learning-rate")
+            mean_loss = value if mean_loss is None else 0.98 * mean_loss + 0.02 * value
+            state["tokens"] += int((ids != PAD_ID).sum())
+            state["step"] += 1
+        state["round"] += 1
+        state["seconds"] += time.monotonic() - began
+        is_last = state["round"] == args.rounds
+        if is_last or state["round"] % math.ceil(args.rounds / args.checks) == 0:
+            log({**state, "loss": round(mean_loss, 4), **check(model, tokenizer, world, Random("check"))})
+        else:
+            log({**state, "loss": round(mean_loss, 4), "tokens_a_second": round(state["tokens"] / state["seconds"])})
+        if is_last or time.monotonic() - saved_at > SAVE_EVERY_S:
+            save()
+            saved_at = time.monotonic()
+
+
+if __name__ == "__main__":
+    main()
