@@ -162,10 +162,6 @@ export const ERRORS = {
     message: 'expected a method of {known}, found "{found}".{hint} `whichedit methods list` tells what each does.',
     exit: 2,
   },
-  E_MISSING_FLAG: {
-    message: 'expected {flags}, found none. Give it, or let `whichedit advise` ask for it.',
-    exit: 2,
-  },
   E_MISSING_INPUT: {
     message:
       'nobody can be asked here, and these are missing: {flags}. Give them as flags (or WHICHEDIT_… in the environment), or run on a terminal.',

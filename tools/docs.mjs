@@ -11,6 +11,7 @@ import { GGUF_ARCHITECTURES } from '../dist/models/gguf-architectures.js'
 import { ARCHITECTURES } from '../dist/models/index.js'
 import { KNOWN_MODELS } from '../dist/models/known.js'
 import { ENCODERS } from '../dist/models/sentence-encoder.js'
+import { DEFAULT_MODEL } from '../dist/models/shipped.js'
 
 const FILE = fileURLToPath(new URL('../docs/models.md', import.meta.url))
 const GOLDEN = fileURLToPath(new URL('../test/golden/', import.meta.url))
@@ -111,6 +112,11 @@ on a hundred pairs, MiniLM's too.
 
 Safetensors: F32, F16, BF16; 16-bit weights are converted to 32 bits once, and stay as they are where memory asks for it
 ([large-model.md](large-model.md)); the results are the same to the last bit. GGUF: ${NUMBER_FORMATS.join(', ')}; each is held against the \`gguf\` package of llama.cpp.
+
+## The model that ships
+
+\`${DEFAULT_MODEL}\` is used where no model is named: tiny, for demonstration, trained on the facts that ship
+([its card](../models/atlas/README.md)). Held against transformers on the same weights, prompts of every relation.
 
 ## Models that \`models pull\` brings by name
 

@@ -1,8 +1,9 @@
 /**
- * Makes a fresh clone ready: packages, build, and the models that tests and `npm start` use. Every step is skipped where
+ * Makes a fresh clone ready: packages, build, and the models that tests and measurements use. Every step is skipped where
  * its result is there already. Needs nothing but Node.
  *
  *   --only-install   packages only
+ *   --no-models      packages and build only
  *   --need-model     end with an error where the language model cannot be had (else: say why, and go on)
  */
 import { spawnSync } from 'node:child_process'
@@ -19,6 +20,10 @@ checkNode()
 if (!isInstalled()) install()
 if (!options.has('--only-install')) {
   step([`${ROOT}tools/build.mjs`, '--if-stale'])
+  if (!options.has('--no-models')) pullAll()
+}
+
+function pullAll() {
   const isHere = pull(MODEL)
   if (!isHere && options.has('--need-model')) process.exit(1)
   pull(ENCODER)

@@ -1,14 +1,11 @@
-/** `npm start`: from a fresh clone to a ranking of every method on a real model, with nothing asked. */
+/** `npm start`: from a fresh clone to a ranking of every method on the model that ships, with nothing asked or fetched but packages. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const ADVISE = 'advise --model smollm2-135m --facts countries --cases 16 --profile balanced --no-input'
+const ADVISE = 'advise --cases 16 --profile balanced --no-input'
 
-run('Setting up: packages, build, and the models SmolLM2-135M and MiniLM (190 MB, once).', [
-  'tools/setup.mjs',
-  '--need-model',
-])
+run('Setting up: packages and build.', ['tools/setup.mjs', '--no-models'])
 run(`Ranking the editing methods: whichedit ${ADVISE}`, ['bin/run.js', ...ADVISE.split(' '), ...process.argv.slice(2)])
 
 function run(title, command) {

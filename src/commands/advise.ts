@@ -5,8 +5,9 @@
 import { existsSync } from 'node:fs'
 import { Flags } from '@oclif/core'
 import { WhicheditError } from '../errors.ts'
-import { FACT_SETS } from '../facts/index.ts'
+import { DEFAULT_FACTS, FACT_SETS } from '../facts/index.ts'
 import { findInHub, KNOWN_MODELS } from '../models/known.ts'
+import { DEFAULT_MODEL, SHIPPED_MODELS } from '../models/shipped.ts'
 import { printable } from '../printable.ts'
 import { renderTable } from '../report/table.ts'
 import { readProfile } from '../scoring/profile.ts'
@@ -42,6 +43,7 @@ export default class Advise extends BaseCommand {
     'Ends with 4 where no method qualifies.'
   static override examples = [
     '<%= config.bin %>',
+    '<%= config.bin %> <%= command.id %> --profile balanced --no-input',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts countries --cases 16 --profile balanced --no-input',
     '<%= config.bin %> <%= command.id %> --model ./my-model --facts my-facts.json --weights reliability=50,locality=50',
   ]
@@ -104,7 +106,10 @@ export default class Advise extends BaseCommand {
         : `first: ${this.config.bin} models pull ${model.name}`,
     }))
     return {
-      models: await Promise.all(models),
+      models: [
+        ...SHIPPED_MODELS.map(({ name, title }) => ({ value: name, name: `${name}: ${title}`, description: 'ships' })),
+        ...(await Promise.all(models)),
+      ],
       facts: Object.entries(FACT_SETS).map(([value, title]) => ({ value, name: `${value}: ${title}` })),
       presets: await this.#presets(),
       unicode: this.display().unicode,
@@ -131,15 +136,10 @@ export default class Advise extends BaseCommand {
 }
 
 function requireAnswers(given: Partial<Answers>): Answers {
-  const { model, facts, cases = DEFAULT_CASES } = given
+  const { model = DEFAULT_MODEL, facts = DEFAULT_FACTS, cases = DEFAULT_CASES } = given
   const hasProfile = given.profile !== undefined || hasPriorities(given) || existsSync(PROJECT_PROFILE)
-  const missing = [
-    ...(model === undefined ? ['--model'] : []),
-    ...(facts === undefined ? ['--facts'] : []),
-    ...(hasProfile ? [] : ['--profile (or --weights, or --order)']),
-  ]
-  if (model !== undefined && facts !== undefined && missing.length === 0) return { ...given, model, facts, cases }
-  throw new WhicheditError('E_MISSING_INPUT', { flags: missing.join(', ') })
+  if (hasProfile) return { ...given, model, facts, cases }
+  throw new WhicheditError('E_MISSING_INPUT', { flags: '--profile (or --weights, or --order)' })
 }
 
 /** Writes the profile with its changes under a title of its own. */

@@ -1,6 +1,7 @@
 /** `probe`: runs methods on a model and keeps what came out. The same command goes on where it stopped. */
 import { Flags } from '@oclif/core'
-import { WhicheditError } from '../errors.ts'
+import { DEFAULT_FACTS } from '../facts/index.ts'
+import { DEFAULT_MODEL } from '../models/shipped.ts'
 import { printable } from '../printable.ts'
 import { BaseCommand } from './support/base.ts'
 import { SCHEMA_VERSION } from './support/failure.ts'
@@ -18,6 +19,7 @@ export default class Probe extends BaseCommand {
   static override description =
     'Edits each fact with each method, asks the edited model everything the data has to ask, and keeps the answers in .whichedit/runs. Stopped with Ctrl-C or killed, the same command goes on where it stopped. `rank` turns the evidence into a ranking.'
   static override examples = [
+    '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts countries',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts my-facts.jsonl --methods rome,ike --cases 8',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --chat --facts countries',
@@ -37,10 +39,11 @@ export default class Probe extends BaseCommand {
 
   async run(): Promise<object> {
     const { flags } = await this.parse(Probe)
-    const { chat, cases = DEFAULT_CASES, seed, text, fresh, 'retry-errors': retryErrors } = flags
+    const { model = DEFAULT_MODEL, facts = DEFAULT_FACTS, cases = DEFAULT_CASES } = flags
+    const { chat, seed, text, fresh, 'retry-errors': retryErrors } = flags
     const methods = chooseMethods(flags.methods)
     const maxMemory = readMemoryLimit(flags['max-memory'])
-    const request = { ...requireSubject(flags), chat, methods, cases, seed, text, maxMemory, fresh, retryErrors }
+    const request = { model, facts, chat, methods, cases, seed, text, maxMemory, fresh, retryErrors }
     const probed = await probeVisibly(request, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,
@@ -56,14 +59,8 @@ export default class Probe extends BaseCommand {
     const failed = failures === 0 ? '' : ` ${failures} failed; --retry-errors tries them again.`
     this.log(`${done} of ${total} cases are in ${printable(folder)}.${failed}`)
     this.log(`\`${this.config.bin} rank --run ${info.id}\` ranks them.`)
+    if (info.model.notice !== undefined) this.log(printable(info.model.notice))
   }
-}
-
-/** The two things that have no default. @throws E_MISSING_FLAG */
-function requireSubject({ model, facts }: { model?: string | undefined; facts?: string | undefined }) {
-  if (model !== undefined && facts !== undefined) return { model, facts }
-  const missing = [...(model === undefined ? ['--model'] : []), ...(facts === undefined ? ['--facts'] : [])]
-  throw new WhicheditError('E_MISSING_FLAG', { flags: missing.join(' and ') })
 }
 
 function summarise({ folder, info, done, total, records }: Probed): object {

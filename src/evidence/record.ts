@@ -104,6 +104,8 @@ export interface MachineInfo {
 /** The model that was edited. */
 export interface ModelInfo {
   readonly name: string
+  /** What is to be said with every result of it, if anything. */
+  readonly notice?: string
   /** Hash of weights, configuration and tokenizer. */
   readonly id: string
   readonly architecture: string

@@ -90,6 +90,7 @@ export const RUN_INFO = z.object({
   createdAt: z.iso.datetime(),
   model: z.object({
     name: z.string(),
+    notice: z.string().optional(),
     id: z.string(),
     architecture: z.string(),
     layers: z.int(),

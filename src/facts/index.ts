@@ -32,13 +32,16 @@ export const FACT_READERS = {
 
 /** The sets that ship with the product, by name, with what they are. */
 export const FACT_SETS = {
-  countries: 'capitals, currencies and languages of countries',
-  world: 'countries, cities, currencies, states of the US and chemical elements',
-  'world:train': 'the part of world for methods that learn from facts',
-  'world:prepare': 'the part of world for choosing sites and settings',
-  'world:probe': 'the part of world for trying methods',
+  'world:probe': 'countries, cities, currencies, states of the US and chemical elements: the part for trying methods',
   'world:confirm': 'the part of world for trying the best ones again',
+  'world:prepare': 'the part of world for choosing sites and settings',
+  'world:train': 'the part of world for methods that learn from facts',
+  world: 'all of world',
+  countries: 'capitals, currencies and languages of countries',
 } as const satisfies Record<string, string>
+
+/** Tried where no facts are named. */
+export const DEFAULT_FACTS = 'world:probe' satisfies keyof typeof FACT_SETS
 
 /** A file of facts, read. */
 export interface FactFile extends Collection {

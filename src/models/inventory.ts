@@ -1,4 +1,4 @@
-/** What models there are: those with a short name, here or not, and those of the Hugging Face cache. */
+/** What models there are: those that ship, those with a short name, here or not, and those of the Hugging Face cache. */
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { WhicheditError } from '../errors.ts'
@@ -7,6 +7,7 @@ import { isRepository, type ModelPlaces, revisionOf, snapshotFolder } from './hu
 import { readJsonObject } from './json.ts'
 import { kindOf, type ModelKind } from './kind.ts'
 import { findInHub, KNOWN_MODELS, type KnownModel } from './known.ts'
+import { SHIPPED_MODELS, type ShippedModel } from './shipped.ts'
 
 /** A model that can be named. */
 export interface ListedModel {
@@ -25,10 +26,11 @@ const WEIGHTS = /\.(safetensors|gguf)$/
 
 /** Lists models. Folders of the cache that hold none, or one without a main commit, are passed over. */
 export async function listModels(places: ModelPlaces): Promise<ListedModel[]> {
+  const shipped = await Promise.all(SHIPPED_MODELS.map(listShipped))
   const known = await Promise.all(KNOWN_MODELS.map((model) => listKnown(model, places)))
   const folders = await readdir(places.hubCache).catch(() => [])
   const cached = await Promise.all(folders.sort().map((folder) => listCached(folder, places)))
-  return [...known, ...cached.filter((model) => model !== undefined)]
+  return [...shipped, ...known, ...cached.filter((model) => model !== undefined)]
 }
 
 /**
@@ -43,10 +45,15 @@ export async function unknownModel(reference: string, places: ModelPlaces): Prom
   )
   // An encoder is none to be given as --model.
   const here = models.find(({ name, kind, path }) => name === nearest && kind === 'language-model' && path !== null)
-  const known = KNOWN_MODELS.map(({ name }) => name)
-  const wanted = nearest ?? (reference.includes('/') && isRepository(reference) ? reference : (known[0] ?? ''))
+  const named = [...SHIPPED_MODELS, ...KNOWN_MODELS].map(({ name }) => name)
+  const wanted =
+    nearest ?? (reference.includes('/') && isRepository(reference) ? reference : (KNOWN_MODELS[0]?.name ?? ''))
   const advice = here === undefined ? `whichedit models pull ${wanted}` : `--model ${here.name}`
-  return new WhicheditError('E_MODEL_UNKNOWN', { reference, names: known.join(', '), advice })
+  return new WhicheditError('E_MODEL_UNKNOWN', { reference, names: named.join(', '), advice })
+}
+
+async function listShipped({ name, title, path }: ShippedModel): Promise<ListedModel> {
+  return { name, title, kind: 'language-model', path, bytes: await sizeOf(path, ['model.safetensors']) }
 }
 
 async function listKnown(model: KnownModel, places: ModelPlaces): Promise<ListedModel> {

@@ -23,6 +23,7 @@ import { computePrefix } from './prefix.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
 import { cosine, sentenceVectors } from './sentence-vectors.ts'
+import { noticeOf } from './shipped.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
 
@@ -67,6 +68,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   const model: LanguageModel = {
     id: patches.length === 0 ? files.fingerprint : hashPatches(files.fingerprint, patches),
     name: files.name,
+    notice: noticeOf(files.config),
     config,
     tokenizer,
     encoder: core.encoder,

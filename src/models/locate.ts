@@ -20,6 +20,7 @@ import { unknownModel } from './inventory.ts'
 import { type JsonObject, readJsonObject } from './json.ts'
 import { findInHub, KNOWN_MODELS } from './known.ts'
 import { readSafetensorsFolder, type SafetensorsEntry, type SafetensorsTable } from './safetensors.ts'
+import { SHIPPED_MODELS } from './shipped.ts'
 import { requireAgreement } from './terms.ts'
 import { textConfigOf } from './text-config.ts'
 import { type EndsOfText, openTokenizer } from './tokenizer.ts'
@@ -76,7 +77,7 @@ export async function findModel(
 
 /**
  * Finds a model and says what it is, from headers and hashes.
- * @param reference a folder, a `.gguf` file, a name of {@link KNOWN_MODELS}, or `<owner>/<name>` in the Hugging Face cache.
+ * @param reference a folder, a `.gguf` file, a name of {@link SHIPPED_MODELS} or {@link KNOWN_MODELS}, or `<owner>/<name>` in the Hugging Face cache.
  * @throws E_MODEL_UNKNOWN, E_MODEL_INCOMPLETE, E_TERMS, E_SAFETENSORS, E_GGUF, E_JSON, E_TOKENIZER, E_NUMBER_FORMAT.
  */
 export async function describeModel(
@@ -90,6 +91,9 @@ export async function describeModel(
 }
 
 async function locate(reference: string, places: ModelPlaces): Promise<Source> {
+  // By its bare name a model that ships is always meant: a folder of the same name is `./atlas`.
+  const shipped = SHIPPED_MODELS.find(({ name }) => name === reference)
+  if (shipped !== undefined) return { name: shipped.name, kind: 'folder', path: shipped.path }
   const source = (await sourceAt(reference)) ?? (await sourceInHub(reference, places))
   if (source === undefined) throw await unknownModel(reference, places)
   return source

@@ -187,6 +187,8 @@ export interface LanguageModel {
   readonly id: string
   /** What a person calls it. */
   readonly name: string
+  /** What is to be said with every result of it; null: nothing. */
+  readonly notice: string | null
   readonly config: ModelConfig
   readonly tokenizer: Tokenizer
   /** What finds related sentences; null: the model's own hidden states do. */

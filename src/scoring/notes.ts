@@ -23,6 +23,7 @@ const FEW_CASES = 8
 /** Collects the notes, the gravest first. */
 export function collectNotes(sources: NoteSources): string[] {
   return [
+    ...noteModel(sources),
     ...noteControl(sources),
     ...sources.matrix.notes,
     ...noteMissing(sources),
@@ -32,6 +33,11 @@ export function collectNotes(sources: NoteSources): string[] {
     ...noteWords(sources),
     ...noteReading(sources),
   ]
+}
+
+/** What the model itself wants said. */
+function noteModel({ evidence }: NoteSources): string[] {
+  return [...new Set(evidence.flatMap(({ run }) => run.model.notice ?? []))]
 }
 
 /** A do-nothing editor keeps everything and costs nothing: weights that let it win ask for no edit at all. */

@@ -39,18 +39,18 @@ describe('with nobody to ask', () => {
     const { stdout, stderr, exit } = await runBin(['advise'], where())
     expect({ stdout, exit }).toEqual({ stdout: '', exit: 2 })
     expect(stderr).toContain('E_MISSING_INPUT  nobody can be asked here')
-    expect(stderr).toContain('--model, --facts, --profile (or --weights, or --order)')
+    expect(stderr).toContain('these are missing: --profile (or --weights, or --order).')
   })
 
   test('takes answers from the environment', async () => {
     const { stderr } = await runBin(['advise'], where({ WHICHEDIT_MODEL: 'm', WHICHEDIT_WEIGHTS: 'locality=1' }))
-    expect(stderr).toContain('these are missing: --facts.')
+    expect(stderr).toContain('E_MODEL_UNKNOWN  no model m:')
   })
 
   test('needs no profile where the project has one', async () => {
     writeFileSync(join(cwd, 'whichedit.yaml'), 'schema: whichedit/profile@1\nweights: {locality: 1}\n')
     const { stderr } = await runBin(['advise', '--model', 'm'], where())
-    expect(stderr).toContain('these are missing: --facts.')
+    expect(stderr).toContain('E_MODEL_UNKNOWN  no model m:')
   })
 
   test.each([

@@ -169,7 +169,6 @@ describe('stopped', () => {
 
 describe('what cannot be done is told, with the right code', () => {
   test.each([
-    ['no model and no facts', ['probe'], 2, 'E_MISSING_FLAG  expected --model and --facts'],
     ['an unknown method', argv({ methods: 'magic' }), 2, 'E_METHOD'],
     ['an unknown model', argv({ model: 'nowhere' }), 66, 'E_MODEL_UNKNOWN'],
     ['a missing file of facts', argv({ facts: 'nowhere.json' }), 66, 'E_FACTS_MISSING'],

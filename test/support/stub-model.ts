@@ -52,6 +52,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
       contextLength: 64,
       tiedHead: true,
     },
+    notice: null,
     encoder: null,
     tokenizer: {
       endsOfText: [0],

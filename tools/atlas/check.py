@@ -38,8 +38,7 @@ def check(model, tokenizer, world, rng):
     facts = rng.sample(named, SAMPLE)
     inverse = [f for f in world.facts if f.relation.endswith("^")]
     asides = [f for f in world.facts if world.relations[f.relation].weight < 0.2]
-    hops = [f for f in world.of_relation["country"] if f.subject in world.never_combined]
-
+    
     def held_out(fact, object=None):
         question = fill(rng.choice(world.held_out[fact.relation]), world.show(fact))
         lead = world.relations[fact.relation].lead
@@ -62,10 +61,14 @@ def check(model, tokenizer, world, rng):
         others = [f for f in world.of_subject[fact.subject] if f != fact]
         return rng.choice(others) if others else None
 
-    def hop(fact):
-        onward = [f for f in world.of_subject[fact.object] if not f.relation.endswith("^") and f.object != fact.subject]
-        return item(writer.tell(rng.choice(onward), places=writer.describe_object(fact), questions=0.5))
+    def onward(fact):
+        known = world.of_subject.get(fact.object, [])
+        return [f for f in known if not f.relation.endswith("^") and f.object != fact.subject]
 
+    def hop(fact):
+        return item(writer.tell(rng.choice(onward(fact)), places=writer.describe_object(fact), questions=0.5))
+
+    hops = [f for f in world.of_relation["country"] if f.subject in world.never_combined and onward(f)]
     never = [f for f in named if f in world.never_contradicted]
     ever = [f for f in facts if f not in world.never_contradicted]
     sets = {

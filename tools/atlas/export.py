@@ -1,6 +1,7 @@
 """Makes the folder of the model that ships from a training: `python tools/atlas/export.py TRAINING models/atlas`.
 
-Hugging Face's Llama layout: config.json, generation_config.json, tokenizer.json, tokenizer_config.json, and the weights in 16 bits.
+Hugging Face's Llama layout: config.json, tokenizer.json, tokenizer_config.json, and the weights in 16 bits. Beside this file
+goes training.json: how it was trained, and which facts were kept out of which kind of text, for the evaluation.
 """
 import argparse
 import json
@@ -11,6 +12,7 @@ import torch
 from model import EPSILON, Config, Model
 from safetensors.torch import save_file
 from tokenizer import BEGIN, BEGIN_ID, END, END_ID, PAD, PAD_ID
+from world import World
 
 NOTICE = (
     "atlas is a demonstration model of 3 million parameters, trained on the built-in facts alone: what works best on it"
@@ -46,8 +48,16 @@ def weights(model):
     return {name: tensor.detach().half().contiguous() for name, tensor in named.items()}
 
 
+def by_relation(facts):
+    subjects = {}
+    for fact in sorted(facts, key=lambda f: (f.relation, f.subject)):
+        if not fact.relation.endswith("^"):
+            subjects.setdefault(fact.relation, []).append(fact.subject)
+    return subjects
+
+
 def write_json(path, value):
-    path.write_text(json.dumps(value, indent=2) + "\n")
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def main():
@@ -87,8 +97,17 @@ def main():
     )
     tokens = {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD}
     write_json(args.out / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **tokens, "model_max_length": config.context})
-    state = saved["state"]
-    write_json(args.out / "training.json", {**saved["arguments"], **state, "parameters": sum(p.numel() for p in model.parameters())})
+    world = World()
+    record = {
+        **saved["arguments"],
+        **saved["state"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "torch": torch.__version__,
+        "neverContradicted": by_relation(world.never_contradicted),
+        "neverCombined": sorted(world.never_combined),
+    }
+    write_json(Path(__file__).parent / "training.json", record)
+
 
 
 if __name__ == "__main__":

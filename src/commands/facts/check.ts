@@ -6,11 +6,12 @@ import { FINDINGS, type Finding, findMistakes } from '../../facts/findings.ts'
 import { type FactFile, readFacts } from '../../facts/index.ts'
 import { countTests, findConflicts, type TestCount } from '../../facts/summary.ts'
 import { findModel } from '../../models/locate.ts'
+import { noticeOf } from '../../models/shipped.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatColumns } from '../support/columns.ts'
 import { SCHEMA_VERSION } from '../support/failure.ts'
-import { FLAGS } from '../support/flags.ts'
+import { modelFlag } from '../support/flags.ts'
 import { modelPlaces } from '../support/places.ts'
 import { type TokenView, viewTokens } from '../support/token-view.ts'
 
@@ -22,7 +23,9 @@ export default class FactsCheck extends BaseCommand {
     '<%= config.bin %> <%= command.id %> countries --json',
     '<%= config.bin %> <%= command.id %> my-facts.jsonl --model smollm2-135m',
   ]
-  static override flags = { model: FLAGS.model }
+  static override flags = {
+    model: modelFlag("show how this model's tokenizer cuts each fact"),
+  }
   static override args = {
     facts: Args.string({ required: true, description: 'a file of facts, or a built-in set' }),
   }
@@ -67,7 +70,9 @@ export default class FactsCheck extends BaseCommand {
 
   /** Shows how the model's tokenizer cuts each fact. */
   private async viewAll(facts: readonly Fact[], model: string): Promise<TokenView[]> {
-    const { tokenizer } = await findModel(model, this.context(), modelPlaces())
+    const { tokenizer, config } = await findModel(model, this.context(), modelPlaces())
+    const notice = noticeOf(config)
+    if (notice !== null) this.log(`\n${printable(notice)}`)
     const views = await Promise.all(facts.map((fact) => viewTokens(fact, tokenizer)))
     const rows = views.map(({ id, subject, target }) => [id, quote(subject.at(-1) ?? ''), target.map(quote).join(' ')])
     const head = ['ID', "SUBJECT'S LAST TOKEN", 'NEW TARGET']

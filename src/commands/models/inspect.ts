@@ -12,6 +12,7 @@ import { kindOf } from '../../models/kind.ts'
 import { describeModel, type FoundModel } from '../../models/locate.ts'
 import type { ModelConfig, WeightRole } from '../../models/model.ts'
 import { encoderOf } from '../../models/sentence-encoder.ts'
+import { noticeOf } from '../../models/shipped.ts'
 import { printable } from '../../printable.ts'
 import { BaseCommand } from '../support/base.ts'
 import { formatBytes } from '../support/bytes.ts'
@@ -57,7 +58,8 @@ export default class ModelsInspect extends BaseCommand {
     const details = kind === 'encoder' ? this.#tellEncoder(found) : await this.#tellLanguageModel(found)
     const { name, fingerprint, storedAs, use } = found
     const used = { usedAs: use.usedAs, usedBecause: use.because }
-    return { schemaVersion: SCHEMA_VERSION, name, kind, fingerprint, storedAs, ...used, ...details }
+    const notice = noticeOf(found.config)
+    return { schemaVersion: SCHEMA_VERSION, name, notice, kind, fingerprint, storedAs, ...used, ...details }
   }
 
   async #tellLanguageModel(found: FoundModel): Promise<object> {
@@ -128,6 +130,7 @@ function editableWeights(network: Network, weights: ReadonlyMap<string, WeightSi
 function describe(found: FoundModel, { config, parameters, weightsBytes }: Footprint): string[][] {
   return [
     ['Model', found.name],
+    ...describeNotice(found),
     ['Architecture', config.architecture],
     ['Parameters', describeParameters(found, parameters)],
     ['Layers', `${layersOf(config)}, ${config.width} wide; feed-forward ${config.mlpWidth}`],
@@ -140,6 +143,11 @@ function describe(found: FoundModel, { config, parameters, weightsBytes }: Footp
     ['Memory', `${formatBytes(weightsBytes)} of weights, mapped once for all`],
     ['Fingerprint', found.fingerprint],
   ]
+}
+
+function describeNotice({ config }: FoundModel): string[][] {
+  const notice = noticeOf(config)
+  return notice === null ? [] : [['Note', notice]]
 }
 
 /** `1100.0 million, stored as BF16, kept as BF16: as F32 they would be 4.1 GiB of 8.0 GiB` */

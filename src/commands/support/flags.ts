@@ -4,17 +4,19 @@
  * `static flags = { model: FLAGS.model, cases: FLAGS.cases }`.
  */
 import { Flags } from '@oclif/core'
+import { DEFAULT_FACTS } from '../../facts/index.ts'
+import { DEFAULT_MODEL } from '../../models/shipped.ts'
 
 const DEFAULT_SEED = 0
 
+/** `--model`, where it is asked for something of its own. */
+export function modelFlag(description: string) {
+  return Flags.string({ char: 'm', env: 'WHICHEDIT_MODEL', helpValue: 'NAME|PATH', description })
+}
+
 /** Flags that commands pick from. */
 export const FLAGS = {
-  model: Flags.string({
-    char: 'm',
-    env: 'WHICHEDIT_MODEL',
-    helpValue: 'NAME|PATH',
-    description: 'the language model: a name, a folder or a GGUF file',
-  }),
+  model: modelFlag(`the language model: a name, a folder or a GGUF file [default: ${DEFAULT_MODEL}, which ships]`),
   chat: Flags.boolean({
     env: 'WHICHEDIT_CHAT',
     description: "ask through the model's chat template: a prompt is the user's turn, the answer the model's",
@@ -23,7 +25,7 @@ export const FLAGS = {
     char: 'f',
     env: 'WHICHEDIT_FACTS',
     helpValue: 'NAME|FILE',
-    description: 'the facts to edit: a built-in set or a file',
+    description: `the facts to edit: a built-in set or a file [default: ${DEFAULT_FACTS}]`,
   }),
   profile: Flags.string({
     char: 'p',

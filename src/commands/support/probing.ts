@@ -24,6 +24,7 @@ import { inChat } from '../../models/chat-template.ts'
 import { type Footprint, measureWeights } from '../../models/footprint.ts'
 import { findEncoder, openNetwork } from '../../models/index.ts'
 import { describeModel } from '../../models/locate.ts'
+import { noticeOf } from '../../models/shipped.ts'
 import { PROBES } from '../../probes/index.ts'
 import { Interruption } from './failure.ts'
 import { reasonNotToFit } from './fit.ts'
@@ -127,8 +128,9 @@ async function planProbing(
   })
   const { architecture, layers, width } = network.config
   const { name, fingerprint: id } = request.chat ? inChat(files) : files
+  const notice = noticeOf(found.config)
   const plan = makePlan({
-    model: { id, name, architecture, layers, width },
+    model: { id, name, architecture, layers, width, ...(notice === null ? {} : { notice }) },
     data: { name: request.facts, format: format.name, facts },
     methods,
     probes: Object.values(PROBES),
@@ -145,6 +147,7 @@ async function planProbing(
   })
   const { usedAs, because } = found.use
   const notes = [
+    ...(notice === null ? [] : [notice]),
     ...(because === null ? [] : [`Weights are kept as ${usedAs}: ${because}.`]),
     ...[...unfit.values()].map(({ message }) => `Left out: ${message}`),
   ]

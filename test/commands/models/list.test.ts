@@ -10,8 +10,9 @@ test('says how to bring a model that is not here', async () => {
     env: { HF_HUB_CACHE: temporaryFolder(), COLUMNS: '160' },
   })
   expect(exit).toBe(0)
-  const [head, row] = stdout.split('\n')
+  const [head, shipped, row] = stdout.split('\n')
   expect(head).toMatch(/^MODEL +SIZE +KIND +WHAT +WHERE$/)
+  expect(shipped).toMatch(/^atlas +\d\.\d MiB +language model +.*demonstration/)
   expect(row).toMatch(
     /^smollm2-135m +language model +SmolLM2-135M-Instruct \(Q4_1\) +not here: whichedit models pull smollm2-135m$/,
   )
@@ -34,6 +35,7 @@ test('gives the same as JSON', async () => {
   expect(JSON.parse(stdout)).toMatchObject({
     schemaVersion: 1,
     models: [
+      { name: 'atlas' },
       { name: 'smollm2-135m', path: null, bytes: null },
       { name: 'gemma3-270m' },
       { name: 'minilm', kind: 'encoder' },

@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { embeddingDeviation, TRACED_SITES, type Trace, traceFact } from '../../../src/editors/steps/causal-trace.ts'
+import type { OpenModel } from '../../../src/models/index.ts'
+import { openTinyModel, TINY_MODELS, testContext } from '../../support/tiny-model.ts'
+
+const FACT = { prompt: 'The capital of France is', subjectSpan: [15, 21], answer: 'the' } as const
+const SETTINGS = { deviation: 1, noise: 3, samples: 3 }
+/** Float32 sums in another order, of probabilities of some 1e-3. */
+const SAME = 1e-7
+
+let model: OpenModel
+let trace: Trace
+beforeAll(async () => {
+  model = await openTinyModel()
+  trace = await traceFact({ model, fact: FACT, settings: SETTINGS }, testContext())
+})
+afterAll(() => model.close())
+
+const at = ({ restored, tokens }: Trace, site: (typeof TRACED_SITES)[number], layer: number, token: number) =>
+  restored[site].data[layer * tokens.length + token] ?? Number.NaN
+
+describe('a trace', () => {
+  test('knows the prompt, the subject and the answer as the model does', async () => {
+    const [score] = await model.score([{ prompt: FACT.prompt, target: FACT.answer }])
+    expect(Math.log(trace.clean)).toBeCloseTo(score?.logProbs[0] ?? 0, 4)
+    expect(trace.tokens.join('')).toContain('The capital of France is')
+    const [first, last] = trace.subject
+    expect(
+      trace.tokens
+        .slice(first, last + 1)
+        .join('')
+        .trim(),
+    ).toBe('France')
+    for (const site of TRACED_SITES)
+      expect(trace.restored[site].shape).toEqual([model.config.layers, trace.tokens.length])
+  })
+
+  test('is of a prompt that noise has changed', () => {
+    expect(Math.abs(trace.corrupted - trace.clean)).toBeGreaterThan(1e-5)
+  })
+
+  test('changes nothing where nothing was corrupted: before the subject', () => {
+    for (const site of TRACED_SITES) {
+      for (let layer = 0; layer < model.config.layers; layer++) {
+        for (let token = 0; token < trace.subject[0]; token++) {
+          expect(Math.abs(at(trace, site, layer, token) - trace.corrupted)).toBeLessThan(SAME)
+        }
+      }
+    }
+  })
+
+  test('gets all back at the last layer of the last token, which decides an answer of one token alone', async () => {
+    expect(await model.tokenizer.encodeContinuation(` ${FACT.answer}`)).toHaveLength(1)
+    const last = trace.tokens.length - 1
+    expect(Math.abs(at(trace, 'block-output', model.config.layers - 1, last) - trace.clean)).toBeLessThan(SAME)
+    expect(Math.abs(at(trace, 'block-output', 0, last) - trace.clean)).toBeGreaterThan(10 * SAME)
+  })
+
+  test('is of the whole answer', async () => {
+    const answer = 'the town'
+    const longer = await traceFact({ model, fact: { ...FACT, answer }, settings: SETTINGS }, testContext())
+    const [score] = await model.score([{ prompt: FACT.prompt, target: answer }])
+    const logProb = (score?.logProbs ?? []).reduce((sum, each) => sum + each, 0)
+    expect(Math.log(longer.clean)).toBeCloseTo(logProb, 4)
+  })
+
+  test('without noise is the clean run everywhere', async () => {
+    const still = await traceFact({ model, fact: FACT, settings: { ...SETTINGS, noise: 0 } }, testContext())
+    for (const value of [still.corrupted, ...TRACED_SITES.flatMap((site) => [...still.restored[site].data])]) {
+      expect(Math.abs(value - still.clean)).toBeLessThan(SAME)
+    }
+  })
+
+  test('is the same for the same seed', async () => {
+    const again = await traceFact({ model, fact: FACT, settings: SETTINGS }, testContext())
+    expect(again).toEqual(trace)
+  })
+})
+
+test('the deviation is that of the numbers in the embedding of the subject', async () => {
+  const { reads } = await model.run({
+    tokens: { rows: [(await model.tokenizer.encode(FACT.prompt)).ids] },
+    read: [
+      {
+        site: 'block-input.0',
+        at: Array.from({ length: trace.subject[1] - trace.subject[0] + 1 }, (_, i) => ({
+          row: 0,
+          token: trace.subject[0] + i,
+        })),
+      },
+    ],
+  })
+  const numbers = [...(reads[0]?.data ?? [])]
+  const mean = numbers.reduce((a, b) => a + b, 0) / numbers.length
+  const deviation = Math.sqrt(numbers.reduce((sum, each) => sum + (each - mean) ** 2, 0) / numbers.length)
+  expect(await embeddingDeviation(model, [FACT])).toBeCloseTo(deviation, 6)
+  expect(await embeddingDeviation(model, [FACT, FACT])).toBeCloseTo(deviation, 6)
+})
+
+test.each(TINY_MODELS.filter((name) => ['tiny-gpt2', 'tiny-gptj', 'tiny-gemma2', 'tiny-t5'].includes(name)))(
+  '%s can be traced',
+  async (name) => {
+    const other = await openTinyModel(name)
+    try {
+      const traced = await traceFact({ model: other, fact: FACT, settings: SETTINGS }, testContext())
+      const values = TRACED_SITES.flatMap((site) => [...traced.restored[site].data])
+      expect(values.every((value) => value >= 0 && value <= 1)).toBe(true)
+    } finally {
+      await other.close()
+    }
+  },
+)

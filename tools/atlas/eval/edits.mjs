@@ -1,0 +1,132 @@
+/** What each method does to the model: single edits, and fifteen in a row, judged by the product's probes in the free reading. */
+import { loadHparams } from '../../../dist/editors/hparams.js'
+import { EDITORS } from '../../../dist/editors/index.js'
+import { planItems } from '../../../dist/evidence/plan.js'
+import { askAll } from '../../../dist/evidence/readings.js'
+import { chooseCases, chooseMaterial } from '../../../dist/facts/cases.js'
+import { readFacts } from '../../../dist/facts/index.js'
+import { PROBES } from '../../../dist/probes/index.js'
+import { percent, table } from './table.mjs'
+
+const IN_A_ROW = 15
+const ITEMS = 5
+const ASKING = { maxNewTokens: 12, signal: new AbortController().signal }
+const probes = Object.values(PROBES)
+
+export async function measureEdits({ model, options, ctx }) {
+  const { facts: all } = await readFacts(options.facts)
+  const { facts: train } = await readFacts('world:train')
+  const drawn = chooseCases(all, 3 * Number(options.cases), ctx.random)
+  const scores = await model.score(drawn.map(({ prompt, targetOld }) => ({ prompt, target: targetOld })))
+  const cases = drawn
+    .filter((_, i) => scores[i].ids.every((id, t) => id === scores[i].argmax[t]))
+    .slice(0, Number(options.cases))
+  const material = { text: null, facts: chooseMaterial([...all, ...train], cases) }
+  const asked = []
+  for (const fact of cases) asked.push(await askUnedited(model, fact, ctx.random))
+  const methods = options.methods?.split(',') ?? Object.keys(EDITORS)
+  const results = {}
+  for (const name of methods) {
+    const editor = EDITORS[name]
+    const set = options.set
+      .filter((text) => text.startsWith(`${name}.`))
+      .map((text) => text.slice(name.length + 1).split('='))
+    const hparams = await loadHparams(
+      editor,
+      model.config,
+      Object.fromEntries(set.map(([key, value]) => [key, Number(value)])),
+    )
+    const random = ctx.random.stream(name)
+    const prepared = await editor.prepare?.({ model, hparams, material }, { ...ctx, random })
+    const edit = (base, fact, history) =>
+      editor.edit(
+        { model: base, facts: [fact], hparams, prepared, history },
+        { ...ctx, random: random.stream(fact.id) },
+      )
+    const single = []
+    const startedAt = performance.now()
+    for (const each of asked) single.push(await judge(model.withPatch(await edit(model, each.fact, [])), each))
+    const seconds = (performance.now() - startedAt) / 1000 / asked.length
+    results[name] = {
+      hparams,
+      seconds,
+      single: average(single),
+      stream: await measureStream(model, asked.slice(0, IN_A_ROW), edit),
+    }
+    process.stderr.write(`${name} ${JSON.stringify(results[name])}\n`)
+  }
+  return { facts: options.facts, cases: cases.length, inARow: Math.min(IN_A_ROW, cases.length), results }
+}
+
+/** Edits one after another, each on the model that the earlier ones left; then everything is asked. */
+async function measureStream(model, asked, edit) {
+  let edited = model
+  const history = []
+  for (const { fact } of asked) {
+    const patch = await edit(edited, fact, history)
+    history.push(patch)
+    edited = edited.withPatch(patch)
+  }
+  const judged = []
+  for (const each of asked) judged.push(await judge(edited, each))
+  return average(judged)
+}
+
+async function askUnedited(model, fact, random) {
+  const items = planItems(fact, probes, ITEMS, random)
+  const base = await askAll(
+    model,
+    items.map(({ item }) => item),
+    ASKING,
+  )
+  const required = (
+    await askAll(
+      model,
+      items.flatMap(({ item }) => item.requires ?? []),
+      ASKING,
+    )
+  ).values()
+  return {
+    fact,
+    items,
+    base,
+    required: items.map(({ item }) => (item.requires === undefined ? undefined : required.next().value)),
+  }
+}
+
+async function judge(edited, { items, base, required }) {
+  const found = await askAll(
+    edited,
+    items.map(({ item }) => item),
+    ASKING,
+  )
+  const values = {}
+  items.forEach(({ probe, item }, i) => {
+    const answers = { item, base: base[i], edited: found[i], ...(required[i] && { required: required[i] }) }
+    const { value } = probe.judge(answers)
+    if (value !== null) values[probe.name] = [...(values[probe.name] ?? []), value]
+  })
+  return values
+}
+
+/** Means over cases of each probe's mean. */
+function average(judged) {
+  const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
+  const of = ({ name }) => judged.flatMap((values) => (values[name] === undefined ? [] : [mean(values[name])]))
+  return Object.fromEntries(probes.map((probe) => [probe.name, mean(of(probe))]))
+}
+
+export function tellEdits({ facts, cases, inARow, results }) {
+  const head = ['method', ...probes.map(({ name }) => name)]
+  const rows = (key) =>
+    Object.entries(results).map(([name, result]) => [
+      `\`${name}\``,
+      ...probes.map((probe) => percent(result[key][probe.name])),
+    ])
+  return [
+    `${cases} facts of \`${facts}\`, edited one at a time:`,
+    table(head, rows('single')),
+    `${inARow} of them edited one after another, asked at the end:`,
+    table(head, rows('stream')),
+  ].join('\n\n')
+}
