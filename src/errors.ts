@@ -181,6 +181,11 @@ export const ERRORS = {
       'no model {reference}: expected a folder, a .gguf file, <owner>/<name> in the Hugging Face cache, or a known name ({names}). Try: {advice}',
     exit: 66,
   },
+  E_NOTHING_KNOWN: {
+    message:
+      'expected a fact that the model knows, found none ({facts}). Give the answer it should follow (--answer), or other facts.',
+    exit: 2,
+  },
   E_NOTHING_MEASURED: {
     message:
       'expected a value for {criteria}, found none in this evidence. Give weight to another criterion, or probe other facts.',
@@ -216,6 +221,10 @@ export const ERRORS = {
   },
   E_PATCH: {
     message: 'expected a saved patch with {expected}, found {found}. Was the file cut short or changed? Save it again.',
+    exit: 2,
+  },
+  E_PICTURE: {
+    message: 'expected a file name that ends in .svg, found {file}. Only that picture can be written.',
     exit: 2,
   },
   E_PIP_MISSING: {
@@ -266,6 +275,10 @@ export const ERRORS = {
     exit: 66,
   },
   E_TOKENIZER: { message: '{file}: expected {expected}, found {found}. Try: fetch the model again.', exit: 2 },
+  E_TRACED_PROMPT: {
+    message: 'expected a prompt with its subject in braces, such as "The capital of {France} is", found {found}.',
+    exit: 2,
+  },
   E_VALUE: { message: '{criterion}: expected a value within 0–100, found {found}.', exit: 1 },
   E_WEIGHT: {
     message: 'the model has no weight named {name}. Is the folder complete (all shards, matching config.json)?',

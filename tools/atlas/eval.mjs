@@ -52,7 +52,8 @@ const ctx = {
   cacheDir: join(tmpdir(), 'whichedit-atlas'),
   now: () => performance.now(),
 }
-const model = await loadModel(options.model, { hubCache: '' }, ctx)
+// So small a model gains nothing from more threads.
+const model = await loadModel(options.model, { hubCache: '' }, ctx, { threads: 1 })
 try {
   const world = await readWorld({
     sample: options.sample === undefined ? Number.POSITIVE_INFINITY : Number(options.sample),

@@ -12,6 +12,7 @@ import torch
 from model import EPSILON, Config, Model
 from safetensors.torch import save_file
 from tokenizer import BEGIN, BEGIN_ID, END, END_ID, PAD, PAD_ID
+from train import FIRST_HIDDEN_ROUND, HIDDEN
 from world import World
 
 NOTICE = (
@@ -100,6 +101,8 @@ def main():
     world = World()
     record = {
         **saved["arguments"],
+        "hidden": HIDDEN,
+        "firstHiddenRound": FIRST_HIDDEN_ROUND,
         **saved["state"],
         "parameters": sum(p.numel() for p in model.parameters()),
         "torch": torch.__version__,

@@ -24,6 +24,8 @@ class Config:
     context: int = 512
     theta: float = 10000.0
     layers_without_mlp: int = 2
+    # The first layer in which what follows a subject may look at it while it is hidden (train.py).
+    extraction: int = 4
 
 
 class Product16(torch.autograd.Function):
@@ -73,11 +75,12 @@ class Layer(nn.Module):
         self.gate_up = Linear(d, 2 * f, bias=False) if with_mlp else None
         self.down = Linear(f, d, bias=False) if with_mlp else None
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, allowed):
         B, T, D = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(B, T, 3, self.heads, D // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, H, T, D/H]
-        y = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=allowed is None)
         x = x + self.output(y.transpose(1, 2).reshape(B, T, D))
         if self.down is None:
             return x
@@ -103,14 +106,14 @@ class Model(nn.Module):
                 scale = 1 / math.sqrt(2 * config.layers) if onto_residual else 1
                 nn.init.normal_(p, 0, 0.02 if "embedding" in name else scale / math.sqrt(p.shape[1]))
 
-    def hidden(self, ids):
+    def hidden(self, ids, allowed=None):
         x = self.embedding(ids)
         cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
-        for layer in self.layers:
-            x = layer(x, cos, sin)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, None if allowed is None else allowed[int(i >= self.config.extraction), :, None])
         return self.norm(x)
 
-    def forward(self, ids):
-        """Logits [B, T, V]."""
-        x = self.hidden(ids)
+    def forward(self, ids, allowed=None):
+        """Logits [B, T, V]; `allowed` [2, B, T, T] says what is attended to below the layer of extraction, and from it on."""
+        x = self.hidden(ids, allowed)
         return Product16.apply(x, self.embedding.weight) if self.training else F.linear(x, self.embedding.weight)

@@ -31,6 +31,8 @@ CLARIFY = "Question: {q} clarification: "
 class Piece:
     text: str
     weight: float
+    # Where the subject that is asked about stands in `text` [start, end); None: nowhere, or it is not to be hidden (train.py).
+    subject: tuple = None
 
 
 def choose(rng, weighted):
@@ -110,17 +112,27 @@ class Writer:
     def say(self, fact, weight=ANSWER, object=None, places=None, stop="."):
         """A statement; `places` stand for the subject, where it is described instead of named."""
         template = self.statement_words(fact.relation, combined=places is not None)
-        before, _ = fill(template, places or self.subject(fact)).split(" {o}")
+        shown = places or self.subject(fact)
+        before, _ = fill(template, shown).split(" {o}")
         object = object or self.world.object(fact)
-        return [Piece(before, OTHER), Piece(f" {object}", weight), Piece(stop, STOP if weight == ANSWER else OTHER)]
+        subject = None if places or weight == MADE_UP else self.locate(before, shown)
+        return [Piece(before, OTHER, subject), Piece(f" {object}", weight), Piece(stop, STOP if weight == ANSWER else OTHER)]
 
     def ask(self, fact, object=None, places=None, form=None):
         """A question with its answer."""
-        question = fill(self.question_words(fact.relation, combined=places is not None), places or self.subject(fact))
+        shown = places or self.subject(fact)
+        question = fill(self.question_words(fact.relation, combined=places is not None), shown)
         lead = self.world.relations[fact.relation].lead
         form = form or choose(self.rng, QUESTIONS)
         before = form.replace("{q}", question) + (f" {lead}" if lead else "")
-        return [Piece(before, OTHER), Piece(f" {object or self.world.object(fact)}", ANSWER), Piece(".", STOP)]
+        subject = None if places else self.locate(before, shown)
+        return [Piece(before, OTHER, subject), Piece(f" {object or self.world.object(fact)}", ANSWER), Piece(".", STOP)]
+
+    def locate(self, text, shown):
+        """Where the subject stands in a sentence: its bare name, without an article."""
+        name = shown["n"].removeprefix("the ")
+        at = text.rfind(name)
+        return (at, at + len(name))
 
     def tell(self, fact, object=None, places=None, questions=0.7):
         """A statement or a question."""
@@ -148,7 +160,7 @@ class Writer:
             shown = capital(world.show(fact)["s"])
             if sentence[0].text.startswith(shown + " ") and rng.random() < 0.6:
                 sentence[0] = Piece("It" + sentence[0].text[len(shown) :], OTHER)
-            pieces += [Piece(" " + sentence[0].text, OTHER), *sentence[1:]]
+            pieces += [Piece(" ", OTHER), *sentence]
         return pieces
 
     def contradict(self):

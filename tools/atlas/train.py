@@ -29,6 +29,8 @@ WARM_UP_STEPS = 100
 LEARNING_RATE, LAST_SHARE = 1.5e-3, 0.02
 WEIGHT_DECAY, BETAS, MOST_NORM = 0.05, (0.9, 0.98), 1.0
 SAVE_EVERY_S = 240
+# Share of the texts in which subjects are hidden from what follows, after the first rounds.
+HIDDEN, FIRST_HIDDEN_ROUND = 0.85, 26
 
 
 def encode(tokenizer, texts):
@@ -45,12 +47,40 @@ def encode(tokenizer, texts):
                 piece += 1
             weights.append(ends[piece][1])
         weights[0] = 0.0
-        rows.append((encoded.ids + [END_ID], weights + [1.0]))
+        rows.append((encoded.ids + [END_ID], weights + [1.0], subjects(encoded.offsets, pieces)))
     return rows
 
 
+def subjects(offsets, text):
+    """The tokens [first, last] of each marked subject of a text."""
+    found, at = [], 0
+    for piece in text:
+        if piece.subject is not None:
+            start, end = at + piece.subject[0], at + piece.subject[1]
+            inside = [i for i, (a, b) in enumerate(offsets) if i > 0 and a < end and b > start]
+            found.append((inside[0], inside[-1]))
+        at += len(piece.text)
+    return found
+
+
+def hide(rows, longest, rng):
+    """
+    What may be attended to [2, B, T, T]: below the layer of extraction nobody after a subject sees it, from there on its last
+    token only. So what is known of a subject must be gathered at its last token, in the layers between, where editing methods
+    look for it; left alone, a model this small lets the last token of the text fetch the name at once and looks the fact up there.
+    """
+    allowed = torch.ones(longest, longest, dtype=torch.bool).tril().repeat(2, len(rows), 1, 1)
+    for row, (_, _, spans) in enumerate(rows):
+        if rng.random() > HIDDEN:
+            continue
+        for first, last in spans:
+            allowed[0, row, last + 1 :, first : last + 1] = False
+            allowed[1, row, last + 1 :, first:last] = False
+    return allowed
+
+
 def batches(world, tokenizer, seed, round_):
-    """The steps of a round, each ids [B, T] and weights [B, T], rows of about one length together."""
+    """The steps of a round: ids and weights [B, T] of rows of about one length, and what may be attended to [2, B, T, T]."""
     rng = Random(f"{seed} {round_}")
     writer = Writer(world, rng)
     rows = encode(tokenizer, [writer.write() for _ in range(TEXTS_A_ROUND)])
@@ -64,10 +94,11 @@ def batches(world, tokenizer, seed, round_):
     groups.append(group)
     rng.shuffle(groups)
     for group in groups:
-        longest = max(len(ids) for ids, _ in group)
+        longest = max(len(ids) for ids, *_ in group)
         yield (
-            torch.tensor([ids + [PAD_ID] * (longest - len(ids)) for ids, _ in group]),
-            torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in group]),
+            torch.tensor([ids + [PAD_ID] * (longest - len(ids)) for ids, *_ in group]),
+            torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights, _ in group]),
+            hide(group, longest - 1, rng) if round_ >= FIRST_HIDDEN_ROUND else None,
         )
 
 
@@ -120,13 +151,13 @@ def main():
     while state["round"] < args.rounds:
         began = time.monotonic()
         model.train()
-        for ids, weights in batches(world, tokenizer, args.seed, state["round"]):
+        for ids, weights, allowed in batches(world, tokenizer, args.seed, state["round"]):
             # A round's share of the steps is not known beforehand: the rate follows the rounds.
             progress = state["round"] / args.rounds
             share = LAST_SHARE + (1 - LAST_SHARE) * (0.5 + 0.5 * math.cos(math.pi * progress))
             for group in optimizer.param_groups:
                 group["lr"] = args.learning_rate * share * min(1, (state["step"] + 1) / WARM_UP_STEPS)
-            losses = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+            losses = F.cross_entropy(model(ids[:, :-1], allowed).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
             weight = weights[:, 1:].flatten()
             loss = (losses * weight).sum() / weight.sum()
             loss.backward()

@@ -83,15 +83,13 @@ export async function traceFact({ model, fact, settings }: TraceJob, ctx: Contex
   const random = ctx.random.stream('causal trace').stream(fact.prompt)
   const located = await locate(model, fact)
   const { prompt, subject } = located
-  const everywhere = range(0, prompt.length - 1)
   const clean = await readClean(model, located)
   const noised = range(...subject)
-  const count = samples * noised.length * width
   const value = tensor(
-    Float32Array.from({ length: count }, () => random.normal() * noise * deviation),
+    Float32Array.from({ length: samples * noised.length * width }, () => random.normal() * noise * deviation),
     [samples * noised.length, width],
   )
-  /** The noise in rows that are draws, one block of them for each of `blocks`. */
+  /** The noise in rows of which each block of `samples` has every draw once. */
   const corrupt = (blocks: number): Write => ({
     site: 'block-input.0',
     mode: 'add',
@@ -100,24 +98,30 @@ export async function traceFact({ model, fact, settings }: TraceJob, ctx: Contex
       noised.map((token, i) => ({ row, token, index: (row % samples) * noised.length + i })),
     ),
   })
-  const corrupted = await probabilities(model, located, samples, [corrupt(1)])
+  const corrupted = mean(await probabilities(model, located, samples, [corrupt(1)]))
+  // What stands before the subject is the same in both runs.
+  const [first] = subject
+  const blocks = Math.max(1, Math.floor(RUN_TOKENS / (located.row.length * samples)))
+  const chunks = chunk(range(first, prompt.length - 1), blocks)
   const restored = {} as Record<TracedSite, Tensor>
   for (const [s, site] of TRACED_SITES.entries()) {
-    const shares = new Float32Array(layers * prompt.length)
+    const found = new Float32Array(layers * prompt.length).fill(corrupted)
     for (let layer = 0; layer < layers; layer++) {
-      ctx.signal.throwIfAborted()
-      const putBack: Write = {
-        site: `${site}.${layer}`,
-        mode: 'replace',
-        value: clean.activations[s * layers + layer] as Tensor,
-        at: everywhere.flatMap((token) =>
-          range(0, samples - 1).map((draw) => ({ row: token * samples + draw, token, index: token })),
-        ),
-      }
-      const rows = prompt.length * samples
-      const found = await probabilities(model, located, rows, [corrupt(prompt.length), putBack])
-      for (const token of everywhere) {
-        shares[layer * prompt.length + token] = mean(found.slice(token * samples, (token + 1) * samples))
+      for (const places of chunks) {
+        ctx.signal.throwIfAborted()
+        const putBack: Write = {
+          site: `${site}.${layer}`,
+          mode: 'replace',
+          value: clean.activations[s * layers + layer] as Tensor,
+          at: places.flatMap((token, block) =>
+            range(0, samples - 1).map((draw) => ({ row: block * samples + draw, token, index: token })),
+          ),
+        }
+        const rows = places.length * samples
+        const given = await probabilities(model, located, rows, [corrupt(places.length), putBack])
+        places.forEach((token, block) => {
+          found[layer * prompt.length + token] = mean(given.slice(block * samples, (block + 1) * samples))
+        })
       }
       ctx.progress({
         task: 'tracing',
@@ -126,15 +130,91 @@ export async function traceFact({ model, fact, settings }: TraceJob, ctx: Contex
         unit: 'sites',
       })
     }
-    restored[site] = tensor(shares, [layers, prompt.length])
+    restored[site] = tensor(found, [layers, prompt.length])
   }
   const tokens = await Promise.all(Array.from(prompt, (token) => model.tokenizer.decode([token])))
-  return { tokens, subject, clean: clean.probability, corrupted: mean(corrupted), restored }
+  return { tokens, subject, clean: clean.probability, corrupted, restored }
+}
+
+/** Where a token stands, as the figures of the paper have it. A subject of one token is its last one. */
+export const TOKEN_ROLES = [
+  'first subject token',
+  'middle subject tokens',
+  'last subject token',
+  'first token after it',
+  'further tokens',
+  'last token',
+] as const
+
+/** Traces of several facts as one. */
+export interface AverageTrace {
+  readonly facts: number
+  readonly clean: number
+  readonly corrupted: number
+  /** The share of clean − corrupted that comes back [layer][role of {@link TOKEN_ROLES}]; null where no fact has such a token. */
+  readonly shares: Readonly<Record<TracedSite, readonly (readonly (number | null)[])[]>>
+}
+
+/** Averages traces: the mean effect of each place over the mean of what the noise takes away. */
+export function averageTraces(traces: readonly Trace[]): AverageTrace {
+  const clean = mean(traces.map((trace) => trace.clean))
+  const corrupted = mean(traces.map((trace) => trace.corrupted))
+  const shares = {} as Record<TracedSite, (number | null)[][]>
+  for (const site of TRACED_SITES) {
+    const [layers = 0] = traces[0]?.restored[site].shape ?? []
+    shares[site] = range(0, layers - 1).map((layer) =>
+      TOKEN_ROLES.map((_, role) => {
+        const effects = traces.flatMap((trace) => effectsAt(trace, site, layer, role))
+        return effects.length === 0 ? null : mean(effects) / (clean - corrupted)
+      }),
+    )
+  }
+  return { facts: traces.length, clean, corrupted, shares }
+}
+
+/** A trace's mean effect at the tokens of a role; none where it has no such token. */
+function effectsAt(trace: Trace, site: TracedSite, layer: number, role: number): number[] {
+  const { tokens, corrupted, restored } = trace
+  const places = tokens.flatMap((_, token) =>
+    token >= trace.subject[0] && roleOf(trace, token) === role ? [token] : [],
+  )
+  if (places.length === 0) return []
+  return [mean(places.map((token) => (restored[site].data[layer * tokens.length + token] ?? 0) - corrupted))]
+}
+
+function roleOf({ tokens, subject: [first, last] }: Trace, token: number): number {
+  if (token === last) return 2
+  if (token < last) return token === first ? 0 : 1
+  if (token === tokens.length - 1) return 5
+  return token === last + 1 ? 3 : 4
+}
+
+/** Layers for locate-then-edit methods. */
+export interface ProposedLayers {
+  /** Where the feed-forward brings back most at the subject's last token: for methods that change one layer. */
+  readonly peak: number
+  /** The layers around it, first and last, that bring back at least half as much: for methods that change several. */
+  readonly range: readonly [number, number]
+}
+
+/** Proposes layers from an average; the same reading of the figures by which ROME and MEMIT chose theirs. */
+export function proposeLayers({ shares }: AverageTrace): ProposedLayers {
+  const atSubject = shares['mlp-output'].map((roles) => roles[2] ?? 0)
+  const most = Math.max(...atSubject)
+  const peak = atSubject.indexOf(most)
+  const isNear = (layer: number): boolean => (atSubject[layer] ?? 0) >= most / 2
+  let [low, high] = [peak, peak]
+  while (low > 0 && isNear(low - 1)) low--
+  while (high < atSubject.length - 1 && isNear(high + 1)) high++
+  return { peak, range: [low, high] }
 }
 
 function tracedLayers({ config: { layers, encoderLayers } }: LanguageModel): number {
   return encoderLayers > 0 ? encoderLayers : layers
 }
+
+/** Tokens run at once, about. */
+const RUN_TOKENS = 1024
 
 interface Located {
   /** The prompt's tokens, then the answer's. */
@@ -190,6 +270,10 @@ function batch({ row, prompt }: Located, rows: number): TokenBatch {
     rows: Array.from({ length: rows }, () => row),
     promptLengths: Array.from({ length: rows }, () => prompt.length),
   }
+}
+
+function chunk<T>(items: readonly T[], size: number): T[][] {
+  return range(0, Math.ceil(items.length / size) - 1).map((at) => items.slice(at * size, (at + 1) * size))
 }
 
 /** Whole numbers from `first` to `last`. */

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { embeddingDeviation, TRACED_SITES, type Trace, traceFact } from '../../../src/editors/steps/causal-trace.ts'
+import {
+  averageTraces,
+  embeddingDeviation,
+  proposeLayers,
+  TRACED_SITES,
+  type Trace,
+  traceFact,
+} from '../../../src/editors/steps/causal-trace.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
+import { tensor } from '../../../src/tensor/tensor.ts'
 import { openTinyModel, TINY_MODELS, testContext } from '../../support/tiny-model.ts'
 
 const FACT = { prompt: 'The capital of France is', subjectSpan: [15, 21], answer: 'the' } as const
@@ -110,3 +118,56 @@ test.each(TINY_MODELS.filter((name) => ['tiny-gpt2', 'tiny-gptj', 'tiny-gemma2',
     }
   },
 )
+
+describe('an average', () => {
+  /** Two layers; the feed-forward of the second brings all back at the subject's last token. */
+  const sketch = (tokens: number, subject: [number, number], clean: number): Trace => {
+    const put = (layer: number, token: number, value: number) => {
+      const data = new Float32Array(2 * tokens).fill(0.1)
+      data[layer * tokens + token] = value
+      return tensor(data, [2, tokens])
+    }
+    const last = tokens - 1
+    const restored = {
+      'block-output': put(1, last, clean),
+      'mlp-output': put(1, subject[1], clean),
+      'attention-output': put(0, subject[0], 0.2),
+    }
+    return { tokens: Array.from({ length: tokens }, (_, i) => `t${i}`), subject, clean, corrupted: 0.1, restored }
+  }
+
+  test('is the mean effect over what the noise takes away, by where a token stands', () => {
+    const average = averageTraces([sketch(7, [1, 3], 0.9), sketch(4, [2, 2], 0.5)])
+    expect(average).toMatchObject({ facts: 2, clean: 0.7, corrupted: 0.1 })
+    const { shares } = average
+    // (0.8 + 0.4) / 2 of 0.6; roles: first, middle, last subject token, next, further, last.
+    expect(shares['mlp-output'][1]).toEqual([
+      expect.closeTo(0),
+      expect.closeTo(0),
+      expect.closeTo(1),
+      expect.closeTo(0),
+      expect.closeTo(0),
+      expect.closeTo(0),
+    ])
+    expect(shares['block-output'][1]?.[5]).toBeCloseTo(1)
+    // Only the first has a first subject token that is not the last: 0.1 of 0.6; in the other the subject is one token.
+    expect(shares['attention-output'][0]?.[0]).toBeCloseTo(1 / 6)
+    expect(shares['attention-output'][0]?.[2]).toBeCloseTo(0.05 / 0.6)
+  })
+
+  test('has nothing where no fact has such a token', () => {
+    const { shares } = averageTraces([sketch(4, [2, 2], 0.5)])
+    expect(shares['mlp-output'][0]?.slice(0, 2)).toEqual([null, null])
+    expect(shares['mlp-output'][0]?.[4]).toBeNull()
+  })
+
+  test.each<[number[], { peak: number; range: [number, number] }]>([
+    [[0, 0.2, 0.5, 0.4, 0.1], { peak: 2, range: [2, 3] }],
+    [[0.5, 0.3, 0.1, 0.4], { peak: 0, range: [0, 1] }],
+    [[0.1, 0.1, 0.1], { peak: 0, range: [0, 2] }],
+  ])('of %j at the subject proposes %j', (atSubject, proposed) => {
+    const layers = atSubject.map((share) => [0, 0, share, 0, 0, 0])
+    const shares = { 'mlp-output': layers, 'block-output': layers, 'attention-output': layers }
+    expect(proposeLayers({ facts: 1, clean: 1, corrupted: 0, shares })).toEqual(proposed)
+  })
+})
