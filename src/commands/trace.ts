@@ -12,6 +12,7 @@ import {
   type TracedFact,
   type TraceSettings,
   traceFact,
+  windowFor,
 } from '../editors/steps/causal-trace.ts'
 import { WhicheditError } from '../errors.ts'
 import { DEFAULT_FACTS } from '../facts/index.ts'
@@ -71,6 +72,13 @@ export default class TraceCommand extends BaseCommand {
       helpValue: 'N',
       description: 'draws of the noise',
     }),
+    window: Flags.integer({
+      env: 'WHICHEDIT_WINDOW',
+      min: 1,
+      helpValue: 'N',
+      description:
+        'layers whose feed-forward or attention is put back together [default: 10 of 48, the same share of others]',
+    }),
     out: Flags.string({
       char: 'o',
       env: 'WHICHEDIT_OUT',
@@ -88,7 +96,8 @@ export default class TraceCommand extends BaseCommand {
     try {
       const traced =
         prompt === undefined ? await knownFacts(model, facts, cases, ctx) : [await oneFact(model, prompt, flags.answer)]
-      const settings = { deviation: await embeddingDeviation(model, traced), noise: NOISE, samples }
+      const window = flags.window ?? windowFor(model.config)
+      const settings = { deviation: await embeddingDeviation(model, traced), noise: NOISE, samples, window }
       const traces = await traceAll(model, traced, settings, ctx)
       const { maps, told, result } = prompt === undefined ? describeAverage(traces) : describeOne(traced, traces)
       for (const map of maps) this.log(`${renderHeatMap(map, this.display())}\n`)

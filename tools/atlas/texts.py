@@ -22,6 +22,9 @@ MIXTURE = {
     "demonstrate": 0.025,
 }
 
+# The same once facts and contexts are mostly learnt: questions that combine two facts come last, for they need both.
+LATER_MIXTURE = MIXTURE | {"contradict": 0.3, "combine": 0.14}
+
 QUESTIONS = [("Question: {q} Answer:", 0.6), ("Question: {q}\nAnswer:", 0.25), ("Q: {q}\nA:", 0.07), ("{q}", 0.08)]
 HEADERS = [("New fact: ", 0.5), ("New Fact: ", 0.2), ("Update: ", 0.06), ("Correction: ", 0.06), ("Note: ", 0.06), ("Fact: ", 0.06), ("From now on: ", 0.06)]
 CLARIFY = "Question: {q} clarification: "
@@ -42,12 +45,13 @@ def choose(rng, weighted):
 class Writer:
     """Writes texts, from one random stream."""
 
-    def __init__(self, world, rng):
+    def __init__(self, world, rng, mixture=None):
         self.world, self.rng, self.bag = world, rng, []
+        self.mixture = list((mixture or MIXTURE).items())
 
     def write(self):
         """A text's pieces."""
-        kind = choose(self.rng, list(MIXTURE.items()))
+        kind = choose(self.rng, self.mixture)
         return getattr(self, kind)()
 
     # ---- facts

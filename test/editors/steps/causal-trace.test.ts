@@ -6,13 +6,14 @@ import {
   TRACED_SITES,
   type Trace,
   traceFact,
+  windowFor,
 } from '../../../src/editors/steps/causal-trace.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
 import { tensor } from '../../../src/tensor/tensor.ts'
 import { openTinyModel, TINY_MODELS, testContext } from '../../support/tiny-model.ts'
 
 const FACT = { prompt: 'The capital of France is', subjectSpan: [15, 21], answer: 'the' } as const
-const SETTINGS = { deviation: 1, noise: 3, samples: 3 }
+const SETTINGS = { deviation: 1, noise: 3, samples: 3, window: 1 }
 /** Float32 sums in another order, of probabilities of some 1e-3. */
 const SAME = 1e-7
 
@@ -77,6 +78,30 @@ describe('a trace', () => {
     for (const value of [still.corrupted, ...TRACED_SITES.flatMap((site) => [...still.restored[site].data])]) {
       expect(Math.abs(value - still.clean)).toBeLessThan(SAME)
     }
+  })
+
+  test('of a window puts several layers back at once: all of them are the same wherever the window stands', async () => {
+    const { layers } = model.config
+    const wide = await traceFact(
+      { model, fact: FACT, settings: { ...SETTINGS, window: 2 * layers + 1 } },
+      testContext(),
+    )
+    const [, last] = trace.subject
+    for (const site of ['mlp-output', 'attention-output'] as const) {
+      expect(Math.abs(at(wide, site, 0, last) - at(wide, site, layers - 1, last))).toBeLessThan(SAME)
+      expect(Math.abs(at(wide, site, 0, last) - at(trace, site, 0, last))).toBeGreaterThan(SAME)
+    }
+    // The residual stream is put back alone.
+    expect(at(wide, 'block-output', 0, last)).toBeCloseTo(at(trace, 'block-output', 0, last), 8)
+  })
+
+  test.each([
+    [48, 10],
+    [30, 6],
+    [6, 1],
+    [2, 1],
+  ])('of a model of %d layers takes %d together', (layers, window) => {
+    expect(windowFor({ ...model.config, layers })).toBe(window)
   })
 
   test('is the same for the same seed', async () => {

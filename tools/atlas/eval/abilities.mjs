@@ -70,7 +70,6 @@ export async function measureAbilities({ model, world, options, ctx }) {
       right: right[i],
     }))
   }
-  if (options.misses) for (const [name, items] of Object.entries(sets)) console.error(name, items.length)
   const majority = Object.fromEntries(world.counted.map((name) => [name, majorityShare(world.byRelation.get(name))]))
   return { counted: world.counted, facts: countBy(facts), majority, measured, training: summary(world.training) }
 }

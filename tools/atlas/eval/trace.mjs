@@ -5,6 +5,7 @@ import {
   proposeLayers,
   TOKEN_ROLES,
   traceFact,
+  windowFor,
 } from '../../../dist/editors/steps/causal-trace.js'
 import { chooseCases } from '../../../dist/facts/cases.js'
 import { readFacts } from '../../../dist/facts/index.js'
@@ -23,7 +24,12 @@ export async function measureTrace({ model, options, ctx }) {
   const scores = await model.score(cases.map(({ prompt, targetOld }) => ({ prompt, target: targetOld })))
   const known = cases.filter((_, i) => scores[i].ids.every((id, t) => id === scores[i].argmax[t])).slice(0, most)
   const traced = known.map(({ prompt, subjectSpan, targetOld }) => ({ prompt, subjectSpan, answer: targetOld }))
-  const settings = { deviation: await embeddingDeviation(model, traced), noise: NOISE, samples: SAMPLES }
+  const settings = {
+    deviation: await embeddingDeviation(model, traced),
+    noise: NOISE,
+    samples: SAMPLES,
+    window: windowFor(model.config),
+  }
   const traces = []
   for (const fact of traced) {
     traces.push(await traceFact({ model, fact, settings }, ctx))
@@ -37,7 +43,10 @@ export async function measureTrace({ model, options, ctx }) {
 export function tellTrace({ facts, clean, corrupted, settings, shares, proposed }) {
   const layers = shares['block-output'].map((_, layer) => `layer ${layer}`)
   const rows = Object.entries(SITES).flatMap(([site, name]) =>
-    PLACES.map((place) => [`${name}, ${place}`, ...shares[site].map((roles) => percent(roles[TOKEN_ROLES.indexOf(place)]))]),
+    PLACES.map((place) => [
+      `${name}, ${place}`,
+      ...shares[site].map((roles) => percent(roles[TOKEN_ROLES.indexOf(place)])),
+    ]),
   )
   const [first, last] = proposed.range
   return [
