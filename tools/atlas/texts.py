@@ -10,8 +10,22 @@ from world import capital, fill
 # Weights in the loss: an answer, the full stop after it, other words, an object that only a context makes up.
 ANSWER, STOP, OTHER, MADE_UP = 1.0, 0.5, 0.2, 0.0
 
-# Shares of the kinds of texts.
-MIXTURE = {
+@dataclass(frozen=True)
+class Stage:
+    """What is written from a round on."""
+
+    first_round: int
+    # Shares of the kinds of texts.
+    mixture: dict
+    # After new facts: how often a question is about one of them, about their relation, about their subject; else about anything.
+    after: tuple = (0.45, 0.27, 0.16)
+    # Ask only what counts as a fact of the same subject, where there is such a thing.
+    counts_only: bool = False
+    # How often a question that combines two facts begins at a city.
+    from_city: float = 0.0
+
+
+FIRST = {
     "statement": 0.19,
     "question": 0.22,
     "paragraph": 0.08,
@@ -21,9 +35,27 @@ MIXTURE = {
     "choose": 0.015,
     "demonstrate": 0.025,
 }
+LAST = {
+    "statement": 0.08,
+    "question": 0.12,
+    "paragraph": 0.04,
+    "contradict": 0.32,
+    "combine": 0.36,
+    "distract": 0.03,
+    "choose": 0.02,
+    "demonstrate": 0.03,
+}
+# Questions that combine two facts come last, for they need both; so do those that a new fact must leave alone.
+STAGES = [
+    Stage(0, FIRST),
+    Stage(53, FIRST | {"contradict": 0.3, "combine": 0.14}),
+    Stage(67, LAST, after=(0.34, 0.2, 0.32), counts_only=True, from_city=0.7),
+]
 
-# The same once facts and contexts are mostly learnt: questions that combine two facts come last, for they need both.
-LATER_MIXTURE = MIXTURE | {"contradict": 0.3, "combine": 0.14}
+
+def stage_of(round_):
+    return [stage for stage in STAGES if stage.first_round <= round_][-1]
+
 
 QUESTIONS = [("Question: {q} Answer:", 0.6), ("Question: {q}\nAnswer:", 0.25), ("Q: {q}\nA:", 0.07), ("{q}", 0.08)]
 HEADERS = [("New fact: ", 0.5), ("New Fact: ", 0.2), ("Update: ", 0.06), ("Correction: ", 0.06), ("Note: ", 0.06), ("Fact: ", 0.06), ("From now on: ", 0.06)]
@@ -45,13 +77,12 @@ def choose(rng, weighted):
 class Writer:
     """Writes texts, from one random stream."""
 
-    def __init__(self, world, rng, mixture=None):
-        self.world, self.rng, self.bag = world, rng, []
-        self.mixture = list((mixture or MIXTURE).items())
+    def __init__(self, world, rng, stage=STAGES[0]):
+        self.world, self.rng, self.stage, self.bag = world, rng, stage, []
 
     def write(self):
         """A text's pieces."""
-        kind = choose(self.rng, self.mixture)
+        kind = choose(self.rng, list(self.stage.mixture.items()))
         return getattr(self, kind)()
 
     # ---- facts
@@ -204,14 +235,22 @@ class Writer:
         target = about
         if u < 0.07 and (followed := self.follow(about, new)):
             return followed
-        if 0.45 < u < 0.72:
+        own, relation, subject = self.stage.after
+        if own < u < own + relation:
             target = rng.choice(world.of_relation[about.relation])
-        elif 0.72 < u < 0.88:
-            target = rng.choice(world.of_subject[about.subject])
-        elif u > 0.88:
+        elif own + relation < u < own + relation + subject:
+            target = rng.choice(self.beside(about))
+        elif u > own + relation + subject:
             target = rng.choice(world.facts)
         changed = new.get(target)
         return self.tell(target, None if changed is None else world.article(changed))
+
+    def beside(self, fact):
+        """Facts about the same subject."""
+        facts = self.world.of_subject[fact.subject]
+        if not self.stage.counts_only:
+            return facts
+        return [f for f in facts if f != fact and self.world.relations[f.relation].weight == 1] or facts
 
     def follow(self, about, new):
         """What follows from a new fact: on from its object, by another description of its subject, or from the object's side."""
@@ -249,6 +288,8 @@ class Writer:
         world, rng = self.world, self.rng
         while True:
             fact = self.next()
+            if self.stage.from_city and rng.random() < self.stage.from_city:
+                fact = rng.choice(world.of_relation["country"])
             if fact.relation.endswith("^"):
                 continue
             onward = [f for f in world.of_subject.get(fact.object, []) if f.object != fact.subject and not f.relation.endswith("^")]

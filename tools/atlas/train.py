@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from check import check
 from model import Config, Model
-from texts import LATER_MIXTURE, MIXTURE, Writer
+from texts import Writer, stage_of
 from tokenizer import BEGIN_ID, END_ID, PAD_ID, train_tokenizer
 from tokenizers import Tokenizer
 from world import World
@@ -31,8 +31,6 @@ WEIGHT_DECAY, BETAS, MOST_NORM = 0.05, (0.9, 0.98), 1.0
 SAVE_EVERY_S = 240
 # Share of the texts in which subjects are hidden from what follows, after the first rounds.
 HIDDEN, FIRST_HIDDEN_ROUND = 0.85, 26
-# The round from which the later mixture of texts is written.
-FIRST_LATER_ROUND = 53
 
 
 def encode(tokenizer, texts):
@@ -84,7 +82,7 @@ def hide(rows, longest, rng):
 def batches(world, tokenizer, seed, round_):
     """The steps of a round: ids and weights [B, T] of rows of about one length, and what may be attended to [2, B, T, T]."""
     rng = Random(f"{seed} {round_}")
-    writer = Writer(world, rng, LATER_MIXTURE if round_ >= FIRST_LATER_ROUND else MIXTURE)
+    writer = Writer(world, rng, stage_of(round_))
     rows = encode(tokenizer, [writer.write() for _ in range(TEXTS_A_ROUND)])
     rows.sort(key=lambda row: len(row[0]) + rng.random() * 3)
     groups, group = [], []
