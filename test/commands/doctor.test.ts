@@ -78,14 +78,14 @@ describe('the parts', () => {
     const hubCache = join(folder, 'hub')
     expect(await checkModels({ hubCache })).toEqual({
       status: 'warn',
-      found: `none in ${hubCache}`,
+      found: `only atlas, for demonstration; none in ${hubCache}`,
       remedy: expect.stringMatching(/^whichedit models pull \S+, or/),
     })
     const [known] = KNOWN_MODELS
     const file = known === undefined ? '' : pathInHub(known, hubCache)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, 'x')
-    expect(await checkModels({ hubCache })).toEqual({ status: 'ok', found: known?.name })
+    expect(await checkModels({ hubCache })).toEqual({ status: 'ok', found: `atlas, ${known?.name}` })
   })
 
   test('a folder need not exist yet', async () => {

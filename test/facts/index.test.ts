@@ -129,7 +129,7 @@ test('never ends in anything but facts or an error with a code, whatever the rec
 test('tells a missing file (66), names the built-in sets, and never makes one up from the prototype', async () => {
   const error = expect.objectContaining({ code: 'E_FACTS_MISSING', exit: 66 })
   await expect(readFacts(join(FOLDER, 'none.json'))).rejects.toThrow(error)
-  await expect(readFacts('constructor')).rejects.toThrow('or take a built-in set: countries')
+  await expect(readFacts('constructor')).rejects.toThrow('or take a built-in set: world:probe')
 })
 
 test.each([

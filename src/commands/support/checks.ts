@@ -108,14 +108,17 @@ export async function checkPip(commands: readonly (readonly [string, ...string[]
 
 const PIP_COMMANDS = [['python3', '-m', 'pip'], ['python', '-m', 'pip'], ['pip']] as const
 
-/** A model that has a name lies in the Hugging Face cache; any other is given by its path. */
+/** A real model that has a name lies in the Hugging Face cache; any other is given by its path. One for demonstration ships. */
 export async function checkModels(places: ModelPlaces): Promise<Finding> {
   const { listModels } = await import('../../models/inventory.ts')
+  const { SHIPPED_MODELS } = await import('../../models/shipped.ts')
+  const shipped = SHIPPED_MODELS.map(({ name }) => name)
   const models = (await listModels(places)).filter(({ kind }) => kind === 'language-model')
-  const here = models.flatMap(({ name, path }) => (path === null ? [] : [name]))
-  if (here.length > 0) return { status: 'ok', found: here.join(', ') }
-  const remedy = `whichedit models pull ${models[0]?.name}, or give --model a folder or a GGUF file.`
-  return { status: 'warn', found: `none in ${places.hubCache}`, remedy }
+  const real = models.filter(({ name }) => !shipped.includes(name))
+  const here = real.flatMap(({ name, path }) => (path === null ? [] : [name]))
+  if (here.length > 0) return { status: 'ok', found: [...shipped, ...here].join(', ') }
+  const remedy = `whichedit models pull ${real[0]?.name}, or give --model a folder or a GGUF file.`
+  return { status: 'warn', found: `only ${shipped.join(', ')}, for demonstration; none in ${places.hubCache}`, remedy }
 }
 
 /** A folder takes a new file. It need not exist yet; then the nearest folder above it counts. */
