@@ -47,7 +47,7 @@ describe('the process', () => {
   test('a bare call is advise: with nobody to ask it names what is missing', async () => {
     const { stderr, exit } = await runBin([])
     expect(exit).toBe(2)
-    expect(stderr).toContain('--model')
+    expect(stderr).toContain('--profile')
   })
 
   test('a reader that goes away is no error', async () => {
