@@ -5,7 +5,7 @@
  * without a ridge. Here sums and factor are float64, and C + ε·tr(C)/F·I is what is factored and reported on.
  *
  * Sums are kept in `cacheDir` by what determines them: model, layer and text. A job that was stopped goes on from its
- * last saved chunk.
+ * last saved chunk. Several layers are gathered in one pass over the text.
  */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
@@ -30,15 +30,24 @@ const SAVE_EVERY_MS = 20_000
 const VERSION = 1
 
 /** What the statistics are made of. */
-export interface CovarianceJob {
+interface StatisticsJob {
   readonly model: LanguageModel
-  readonly layer: number
   /** Plain text, or null: text that the model writes. */
   readonly text: readonly string[] | null
   /** Tokens wanted, as a multiple of the keys' length F. */
   readonly tokensPerUnit: number
   /** ε: what is added to the diagonal, as a share of its mean. */
   readonly ridge: number
+}
+
+/** The work of {@link prepareCovariance}. */
+export interface CovarianceJob extends StatisticsJob {
+  readonly layer: number
+}
+
+/** The work of {@link prepareCovariances}. */
+export interface CovariancesJob extends StatisticsJob {
+  readonly layers: readonly number[]
 }
 
 /** Statistics of keys, ready to be inverted. */
@@ -72,29 +81,36 @@ const HELD = 1 / 2
 /** One runs the text, one writes it. */
 const SESSIONS = 2
 
-/** What the statistics of a layer take. */
-export function covarianceMemory(model: Footprint): Pick<MethodMemory, 'prepareBytes' | 'heldBytes'> {
+/** What the statistics of so many layers take. */
+export function covarianceMemory(model: Footprint, layers = 1): Pick<MethodMemory, 'prepareBytes' | 'heldBytes'> {
   const { config } = model
   const matrix = config.mlpWidth ** 2 * Float64Array.BYTES_PER_ELEMENT
   const work = { tokens: CHUNK_TOKENS, attended: ROW_TOKENS, logits: 0 }
   const text = CACHES * cacheBytes(config, CHUNK_TOKENS, config.layers) + forwardBytes(model, work)
   const chunk = (CHUNK_MATRICES * matrix) / 2
   return {
-    prepareBytes: MATRICES * matrix + chunk + text + sessionBytes(model, SESSIONS),
-    heldBytes: MATRICES_HELD * matrix + HELD * forwardBytes(model, work) + sessionBytes(model, SESSIONS),
+    prepareBytes:
+      (MATRICES + MATRICES_HELD * (layers - 1)) * matrix + layers * chunk + text + sessionBytes(model, SESSIONS),
+    heldBytes: layers * MATRICES_HELD * matrix + HELD * forwardBytes(model, work) + sessionBytes(model, SESSIONS),
   }
 }
 
-/** Gathers the statistics, or finds them in the cache. @throws E_NOT_POSITIVE_DEFINITE where text and ridge are too small. */
+/** Gathers the statistics of a layer, or finds them in the cache. @throws E_NOT_POSITIVE_DEFINITE where text and ridge are too small. */
 export async function prepareCovariance(job: CovarianceJob, ctx: Context): Promise<Covariance> {
-  const { model, layer, tokensPerUnit, ridge } = job
-  const size = model.config.mlpWidth
-  const text = await openCalibrationText(model, job.text, tokensPerUnit * size, ctx)
-  const key = createHash('sha256')
-    .update(JSON.stringify([VERSION, model.id, layer, text.id]))
-    .digest('hex')
-  const file = join(ctx.cacheDir, `covariance-${key.slice(0, 32)}.bin`)
-  return factorGram(await gatherGram({ model, layer, text, file, key }, ctx), ridge)
+  const text = await openText(job, ctx)
+  const sums = await openSums(job.model, job.layer, text, ctx)
+  await gatherSums(job.model, text, [sums], ctx)
+  return factorGram(sums.gram, job.ridge)
+}
+
+/** The statistics of several layers, in their order, from one pass over the text. @throws E_NOT_POSITIVE_DEFINITE as for one. */
+export async function prepareCovariances(job: CovariancesJob, ctx: Context): Promise<Covariance[]> {
+  const text = await openText(job, ctx)
+  const all = await Promise.all(job.layers.map((layer) => openSums(job.model, layer, text, ctx)))
+  await gatherSums(job.model, text, all, ctx)
+  const covariances: Covariance[] = []
+  for (const { gram } of all) covariances.push(await factorGram(gram, job.ridge))
+  return covariances
 }
 
 /** C⁻¹ k for rows of keys [R, F]. */
@@ -102,19 +118,21 @@ export function solveCovariance({ matrix, factor }: Covariance, keys: Float64Arr
   return solvePositiveDefinite(matrix, factor, keys)
 }
 
-/** Adds rows of tokens to the sums. */
-export async function addToGram(
-  gram: Gram,
+/** Adds rows of tokens to the sums of layers. */
+export async function addToGrams(
   model: LanguageModel,
-  layer: number,
   rows: readonly Int32Array[],
+  sums: readonly { readonly layer: number; readonly gram: Gram }[],
 ): Promise<void> {
   if (rows.length === 0) return
-  const { reads } = await model.run({ tokens: { rows }, read: [{ site: `mlp-inner.${layer}`, at: 'all', as: 'gram' }] })
-  reads[0]?.data.forEach((value, i) => {
-    gram.sum[i] = (gram.sum[i] ?? 0) + value
+  const read = sums.map(({ layer }) => ({ site: `mlp-inner.${layer}`, at: 'all', as: 'gram' }) as const)
+  const { reads } = await model.run({ tokens: { rows }, read })
+  sums.forEach(({ gram }, i) => {
+    reads[i]?.data.forEach((value, j) => {
+      gram.sum[j] = (gram.sum[j] ?? 0) + value
+    })
+    gram.tokens += rows.reduce((count, row) => count + row.length, 0)
   })
-  gram.tokens += rows.reduce((count, row) => count + row.length, 0)
 }
 
 /** The mean of the sums, with the ridge, factored. The sums become the mean: at 16,384 numbers a key a copy would take 2 GiB. */
@@ -128,27 +146,47 @@ export async function factorGram({ size, sum: matrix, tokens }: Gram, ridge: num
   return { size, tokens, matrix, factor, condition: estimateCondition(matrix, factor) }
 }
 
-interface GramJob {
-  readonly model: LanguageModel
+/** The sums of one layer as far as they go, and where they are kept. */
+interface Sums {
   readonly layer: number
-  readonly text: CalibrationText
   readonly file: string
   readonly key: string
+  readonly gram: Gram
+  chunks: number
 }
 
-async function gatherGram({ model, layer, text, file, key }: GramJob, ctx: Context): Promise<Gram> {
+function openText({ model, text, tokensPerUnit }: StatisticsJob, ctx: Context): Promise<CalibrationText> {
+  return openCalibrationText(model, text, tokensPerUnit * model.config.mlpWidth, ctx)
+}
+
+async function openSums(model: LanguageModel, layer: number, text: CalibrationText, ctx: Context): Promise<Sums> {
+  const key = createHash('sha256')
+    .update(JSON.stringify([VERSION, model.id, layer, text.id]))
+    .digest('hex')
+  const file = join(ctx.cacheDir, `covariance-${key.slice(0, 32)}.bin`)
   const saved = await readGramFile(file, key)
   const size = model.config.mlpWidth
   const gram: Gram = saved?.gram ?? { size, sum: new Float64Array(size * size), tokens: 0 }
+  return { layer, file, key, gram, chunks: saved?.chunks ?? 0 }
+}
+
+async function gatherSums(
+  model: LanguageModel,
+  text: CalibrationText,
+  all: readonly Sums[],
+  ctx: Context,
+): Promise<void> {
   let lastSave = ctx.now()
-  for (let chunk = saved?.chunks ?? 0; chunk < text.chunks; chunk++) {
+  for (let chunk = Math.min(...all.map(({ chunks }) => chunks)); chunk < text.chunks; chunk++) {
     ctx.signal.throwIfAborted()
-    await addToGram(gram, model, layer, await text.rows(chunk))
-    ctx.progress({ task: `covariance of mlp-inner.${layer}`, done: chunk + 1, total: text.chunks, unit: 'chunks' })
+    const open = all.filter(({ chunks }) => chunks === chunk)
+    await addToGrams(model, await text.rows(chunk), open)
+    for (const sums of open) sums.chunks += 1
+    const task = `covariance of ${open.map(({ layer }) => `mlp-inner.${layer}`).join(', ')}`
+    ctx.progress({ task, done: chunk + 1, total: text.chunks, unit: 'chunks' })
     if (chunk + 1 === text.chunks || ctx.now() - lastSave > SAVE_EVERY_MS) {
-      await writeGramFile(file, key, { gram, chunks: chunk + 1 })
+      for (const { file, key, gram, chunks } of open) await writeGramFile(file, key, { gram, chunks })
       lastSave = ctx.now()
     }
   }
-  return gram
 }
