@@ -23,26 +23,31 @@ import { norm, normOfProduct, subtract } from '../tensor/linalg.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { samplePrefixes } from './steps/context-templates.ts'
-import { type Covariance, covarianceMemory, prepareCovariance, solveCovariance } from './steps/covariance.ts'
+import {
+  type Covariance,
+  covarianceMemory,
+  prepareCovariance,
+  STATISTICS_HPARAMS,
+  type StatisticsHparams,
+  solveCovariance,
+} from './steps/covariance.ts'
 import { averageRows, readKeys } from './steps/keys.ts'
 import { solveRankOne } from './steps/rank-one.ts'
 import { prefixesOffStart, promptAfter, tokenizeSubject } from './steps/subject.ts'
-import { findTargetValue, targetValueMemory } from './steps/target-value.ts'
+import {
+  findTargetValue,
+  TARGET_VALUE_HPARAMS,
+  type TargetValueHparams,
+  targetValueMemory,
+} from './steps/target-value.ts'
 
 /** Settings of ROME. */
-export type RomeHparams = {
-  readonly layer: number
-  readonly steps: number
-  readonly learningRate: number
-  readonly klFactor: number
-  readonly weightDecay: number
-  readonly clamp: number
-  readonly stopLoss: number
-  readonly shortPrefixes: number
-  readonly longPrefixes: number
-  readonly tokensPerUnit: number
-  readonly ridge: number
-}
+export type RomeHparams = TargetValueHparams &
+  StatisticsHparams & {
+    readonly layer: number
+    readonly shortPrefixes: number
+    readonly longPrefixes: number
+  }
 
 /** What ROME needs to know of a model before any fact. */
 export interface RomePreparation {
@@ -76,38 +81,7 @@ export const rome: Editor<RomeHparams, RomePreparation> = {
   needs: ['gradient', 'hidden', 'covariance'],
   hparams: {
     layer: { meaning: 'layer whose down-projection is changed', unit: 'layer', reference: 'layers' },
-    steps: {
-      meaning: 'most losses computed while the value is sought',
-      unit: 'steps',
-      range: [1, 1000],
-      whole: true,
-      reference: 'v_num_grad_steps',
-    },
-    learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-6, 100], reference: 'v_lr' },
-    klFactor: {
-      meaning: 'weight of keeping what the model says after "{subject} is a"',
-      unit: '1',
-      range: [0, 1000],
-      reference: 'kl_factor',
-    },
-    weightDecay: {
-      meaning: 'weight of keeping the change of the value small',
-      unit: '1',
-      range: [0, 1000],
-      reference: 'v_weight_decay',
-    },
-    clamp: {
-      meaning: 'largest change of the value, as a multiple of its own length',
-      unit: '1',
-      range: [1e-3, 1000],
-      reference: 'clamp_norm_factor',
-    },
-    stopLoss: {
-      meaning: 'loss below which the value is good enough',
-      unit: 'nats',
-      range: [0, 100],
-      reference: '5e-2 in compute_v.py',
-    },
+    ...TARGET_VALUE_HPARAMS,
     shortPrefixes: {
       meaning: 'sampled prefixes of 5 tokens',
       unit: 'prefixes',
@@ -122,18 +96,7 @@ export const rome: Editor<RomeHparams, RomePreparation> = {
       whole: true,
       reference: 'context_template_length_params',
     },
-    tokensPerUnit: {
-      meaning: 'tokens of text behind the covariance, as a multiple of the feed-forward width',
-      unit: '1',
-      range: [0.1, 1e6],
-      reference: 'mom2_n_samples',
-    },
-    ridge: {
-      meaning: "what is added to the covariance's diagonal, as a share of its mean",
-      unit: '1',
-      range: [0, 1],
-      reference: 'none',
-    },
+    ...STATISTICS_HPARAMS,
   },
 
   memory(model, { layer, shortPrefixes, longPrefixes }) {

@@ -20,7 +20,7 @@ import {
   type Solution,
   solvePositiveDefinite,
 } from '../../tensor/linalg.ts'
-import type { MethodMemory } from '../editor.ts'
+import type { HparamSpec, MethodMemory } from '../editor.ts'
 import { type CalibrationText, CHUNK_TOKENS, openCalibrationText, ROW_TOKENS } from './calibration-text.ts'
 import { readGramFile, writeGramFile } from './gram-file.ts'
 
@@ -29,15 +29,35 @@ const SAVE_EVERY_MS = 20_000
 /** Changes when the sums may change. */
 const VERSION = 1
 
-/** What the statistics are made of. */
-interface StatisticsJob {
-  readonly model: LanguageModel
-  /** Plain text, or null: text that the model writes. */
-  readonly text: readonly string[] | null
+/** What a method that needs such statistics lets a user set. */
+export type StatisticsHparams = {
   /** Tokens wanted, as a multiple of the keys' length F. */
   readonly tokensPerUnit: number
   /** ε: what is added to the diagonal, as a share of its mean. */
   readonly ridge: number
+}
+
+/** What those settings mean. */
+export const STATISTICS_HPARAMS: HparamSpec<StatisticsHparams> = {
+  tokensPerUnit: {
+    meaning: 'tokens of text behind the covariance, as a multiple of the feed-forward width',
+    unit: '1',
+    range: [0.1, 1e6],
+    reference: 'mom2_n_samples',
+  },
+  ridge: {
+    meaning: "what is added to the covariance's diagonal, as a share of its mean",
+    unit: '1',
+    range: [0, 1],
+    reference: 'none',
+  },
+}
+
+/** What the statistics are made of. */
+interface StatisticsJob extends StatisticsHparams {
+  readonly model: LanguageModel
+  /** Plain text, or null: text that the model writes. */
+  readonly text: readonly string[] | null
 }
 
 /** The work of {@link prepareCovariance}. */
