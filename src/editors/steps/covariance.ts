@@ -82,6 +82,11 @@ export interface Covariance {
   readonly condition: number
 }
 
+/** The same, with the layer it is of. */
+export interface LayerCovariance extends Covariance {
+  readonly layer: number
+}
+
 /** Sums over tokens: Σ k kᵀ [F, F]. */
 export interface Gram {
   readonly size: number
@@ -124,18 +129,26 @@ export async function prepareCovariance(job: CovarianceJob, ctx: Context): Promi
 }
 
 /** The statistics of several layers, in their order, from one pass over the text. @throws E_NOT_POSITIVE_DEFINITE as for one. */
-export async function prepareCovariances(job: CovariancesJob, ctx: Context): Promise<Covariance[]> {
+export async function prepareCovariances(job: CovariancesJob, ctx: Context): Promise<LayerCovariance[]> {
   const text = await openText(job, ctx)
   const all = await Promise.all(job.layers.map((layer) => openSums(job.model, layer, text, ctx)))
   await gatherSums(job.model, text, all, ctx)
-  const covariances: Covariance[] = []
-  for (const { gram } of all) covariances.push(await factorGram(gram, job.ridge))
+  const covariances: LayerCovariance[] = []
+  for (const { layer, gram } of all) covariances.push({ layer, ...(await factorGram(gram, job.ridge)) })
   return covariances
 }
 
 /** C⁻¹ k for rows of keys [R, F]. */
 export function solveCovariance({ matrix, factor }: Covariance, keys: Float64Array): Solution {
   return solvePositiveDefinite(matrix, factor, keys)
+}
+
+/** For an edit's report: how much text stands behind the statistics, and the worst condition among them. */
+export function describeCovariances(all: readonly Covariance[]): Record<string, number> {
+  return {
+    covarianceTokens: Math.min(...all.map(({ tokens }) => tokens)),
+    covarianceCondition: Math.max(...all.map(({ condition }) => condition)),
+  }
 }
 
 /** Adds rows of tokens to the sums of layers. */

@@ -168,6 +168,48 @@ export async function findTargetValue(job: TargetValueJob, ctx: Context): Promis
   return { initial, delta, losses, targetProbability: Math.exp(-(losses.at(-1)?.target ?? 0)) }
 }
 
+/** Values found for many facts. */
+export interface TargetValues {
+  /** v₀ + δ, a row a fact [N, D] */
+  readonly values: Float64Array
+  /** For an edit's report: of the losses the means over facts, of the new answers' probabilities the geometric mean and the least. */
+  readonly report: Readonly<Record<string, number>>
+}
+
+/** Descends to a value for each of many facts, one after another, each alone on the model. */
+export async function findTargetValues(
+  model: LanguageModel,
+  facts: readonly Pick<TargetValueJob, 'fact' | 'prefixes'>[],
+  settings: TargetValueSettings,
+  ctx: Context,
+): Promise<TargetValues> {
+  const { width } = model.config
+  const values = new Float64Array(facts.length * width)
+  const found: TargetValue[] = []
+  for (const [i, { fact, prefixes }] of facts.entries()) {
+    const progress: Context['progress'] = ({ task, done, total = 0, unit }) =>
+      ctx.progress({ task, done: i * total + done, total: facts.length * total, unit })
+    const value = await findTargetValue({ model, fact, prefixes, settings }, { ...ctx, progress })
+    values.set(
+      value.initial.map((start, j) => start + (value.delta[j] ?? 0)),
+      i * width,
+    )
+    found.push(value)
+  }
+  return { values, report: describeValues(found) }
+}
+
+function describeValues(found: readonly TargetValue[]): Record<string, number> {
+  const mean = (of: (value: TargetValue) => number) => found.reduce((sum, value) => sum + of(value), 0) / found.length
+  return {
+    targetProbability: Math.exp(mean(({ targetProbability }) => Math.log(targetProbability))),
+    targetProbabilityLeast: Math.min(...found.map(({ targetProbability }) => targetProbability)),
+    steps: mean(({ losses }) => losses.length),
+    lossFirst: mean(({ losses }) => losses[0]?.total ?? 0),
+    lossLast: mean(({ losses }) => losses.at(-1)?.total ?? 0),
+  }
+}
+
 /** Runs all rows once: v₀, p₀, and what of the rows no δ can change. */
 async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) {
   const { layer } = settings

@@ -61,8 +61,8 @@ test('several layers take one pass, and each is what it is alone', async () => {
     { ...job(), layers: [0, 1, 2] },
     { ...ctx, progress: (event) => events.push(event) },
   )
-  expect(all[1]).toEqual(first)
-  expect(all[2]).toEqual(await prepareCovariance(job({ layer: 2 }), testContext()))
+  expect(all[1]).toEqual({ layer: 1, ...first })
+  expect(all[2]).toEqual({ layer: 2, ...(await prepareCovariance(job({ layer: 2 }), testContext())) })
   expect(new Set(events.map(({ task }) => task))).toEqual(new Set(['covariance of mlp-inner.0, mlp-inner.2']))
   expect(readdirSync(ctx.cacheDir)).toHaveLength(3)
 })
