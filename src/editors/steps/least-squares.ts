@@ -8,7 +8,7 @@
  * second form (push-through) factors C once for all edits and solves a system of N unknowns, which is less work than the first for any N
  * that values can be sought for, and stays well posed where keys coincide. Of one fact the share
  * s/(λ + s) is written, s = kᵀ C⁻¹ k, whose mean over typical keys is F: so λ is a matter of F, not of scale. As λ goes to 0
- * all of R is written, as with an equality constraint (Gupta et al. 2024, arXiv 2403.14236, equation 9).
+ * all of R is written, as with an equality constraint (Gupta et al. 2024, arXiv 2403.14236).
  *
  * Everything is float64 up to the patch: factors [F, N] and [N, D], or their product where that is smaller.
  */

@@ -42,6 +42,8 @@ export interface Spread<C> {
   readonly changes: readonly C[]
   /** The mean of ‖z − h‖ over facts before the first layer, after it, and so on to after the last. */
   readonly missing: readonly number[]
+  /** For an edit's report: the first and the last of them. */
+  readonly report: Readonly<Record<string, number>>
 }
 
 /** Writes values into layers, each by what `solve` makes of its keys and residuals. */
@@ -69,7 +71,7 @@ export async function spreadOverLayers<L extends { readonly layer: number }, C e
     ctx.progress({ task: 'layers', done: i + 1, total: layers.length, unit: 'layers' })
     if (i + 1 === layers.length) await readGap(at)
   }
-  return { changes, missing }
+  return { changes, missing, report: { missingFirst: missing[0] ?? 0, missingLast: missing.at(-1) ?? 0 } }
 }
 
 function meanLength(rows: Float64Array, count: number): number {
