@@ -13,7 +13,6 @@
  * y = W k with W [D, F]; here W is [F, D], and the patch's left factor is u [F, 1], its right one Λ [1, D]. zjunlp/EasyEdit
  * ships ROME with C left out; here it is in.
  */
-
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { firstRow } from './steps/keys.ts'
