@@ -4,6 +4,7 @@ import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { memit } from './memit.ts'
 import { none } from './none.ts'
 import { rome } from './rome.ts'
 
@@ -13,6 +14,7 @@ export const EDITORS = {
   'ft-l': ftL,
   'ft-m': ftM,
   rome,
+  memit,
   grace,
   ike,
 } satisfies Record<string, Editor>

@@ -5,10 +5,10 @@
  *   ⇒  ΔW = R Kᵀ (λC + K Kᵀ)⁻¹ = R (λI + Kᵀ C⁻¹ K)⁻¹ Kᵀ C⁻¹
  *
  * K the keys [F, N], R what they lack [D, N], C the mean of k kᵀ over typical keys [F, F]. Meng et al. 2023, equation 14. The
- * second form (push-through) factors C once for all edits and solves a system of N unknowns, which is less work than the first for any N
- * that values can be sought for, and stays well posed where keys coincide. Of one fact the share
- * s/(λ + s) is written, s = kᵀ C⁻¹ k, whose mean over typical keys is F: so λ is a matter of F, not of scale. As λ goes to 0
- * all of R is written, as with an equality constraint (Gupta et al. 2024, arXiv 2403.14236).
+ * second form (push-through) factors C once for all edits and solves a system of N unknowns: hardly any work beside that of
+ * seeking N values. Of one fact the share s/(λ + s) is written, s = kᵀ C⁻¹ k, whose mean over typical keys is F: so λ is a
+ * matter of F, not of scale. As λ goes to 0 all of R is written, as with an equality constraint (Gupta et al. 2024,
+ * arXiv 2403.14236).
  *
  * Everything is float64 up to the patch: factors [F, N] and [N, D], or their product where that is smaller.
  */
@@ -59,8 +59,8 @@ export async function solveLeastSquares(job: LeastSquaresJob): Promise<LeastSqua
   const factor = await factorCholesky(gram, N, product.multiplyInto).finally(product.close)
   // Kᵀ(λC + KKᵀ)⁻¹, then R: where keys coincide, that is smooth in the one and apart in the other, and nothing large cancels.
   const shares = solvePositiveDefinite(gram, factor, transpose(directions.x, N, F)) // [F, N]
-  const left = tensor(Float32Array.from(shares.x), [F, N])
-  const right = tensor(Float32Array.from(residuals), [N, D])
+  const left = tensor(new Float32Array(shares.x), [F, N])
+  const right = tensor(new Float32Array(residuals), [N, D])
   const solved = { solveResidual: Math.max(directions.residual, shares.residual), keyOverlap }
   if (N * (F + D) < F * D) {
     return { part: { kind: 'low-rank', weight, left, right }, size: normOfProduct(left, right), ...solved }
