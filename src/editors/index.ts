@@ -6,6 +6,7 @@ import { grace } from './grace.ts'
 import { ike } from './ike.ts'
 import { memit } from './memit.ts'
 import { none } from './none.ts'
+import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 
 /** The editors, by name. */
@@ -14,6 +15,7 @@ export const EDITORS = {
   'ft-l': ftL,
   'ft-m': ftM,
   rome,
+  'r-rome': rRome,
   memit,
   grace,
   ike,
