@@ -1,5 +1,6 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
 import type { Editor } from './editor.ts'
+import { emmet } from './emmet.ts'
 import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
@@ -17,6 +18,7 @@ export const EDITORS = {
   rome,
   'r-rome': rRome,
   memit,
+  emmet,
   grace,
   ike,
 } satisfies Record<string, Editor>

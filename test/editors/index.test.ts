@@ -14,6 +14,7 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   'r-rome': { hparams: { shortPrefixes: 0, longPrefixes: 0, klFactor: 0 } },
   // The same; and a value may be no longer than what it stands in for, or the change spills over the prompt's other tokens.
   memit: { hparams: { firstLayer: 0, lastLayer: 1, prefixes: 0, klFactor: 0, clamp: 1, lambda: 0.1 } },
+  emmet: { hparams: { prefixes: 0, klFactor: 0, clamp: 0.5 } },
   none: {
     skip: { 'makes the target likelier': 'it edits nothing', 'goes on from its history': 'it edits nothing' },
   },

@@ -42,6 +42,7 @@ const MEASURED = {
   rome: 595,
   'r-rome': 595,
   memit: 710,
+  emmet: 581,
   grace: 216,
   ike: 1360,
 }
