@@ -1,10 +1,13 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
 import type { Editor } from './editor.ts'
+import { emmet } from './emmet.ts'
 import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { memit } from './memit.ts'
 import { none } from './none.ts'
+import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 
 /** The editors, by name. */
@@ -13,6 +16,9 @@ export const EDITORS = {
   'ft-l': ftL,
   'ft-m': ftM,
   rome,
+  'r-rome': rRome,
+  memit,
+  emmet,
   grace,
   ike,
 } satisfies Record<string, Editor>

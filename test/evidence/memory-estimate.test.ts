@@ -40,6 +40,9 @@ const MEASURED = {
   'ft-l': 235,
   'ft-m': 215,
   rome: 595,
+  'r-rome': 595,
+  memit: 710,
+  emmet: 581,
   grace: 216,
   ike: 1360,
 }
