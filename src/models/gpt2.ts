@@ -44,6 +44,8 @@ export const gpt2: Architecture = {
       moduleName: moduleNames(block, {
         'mlp-down': 'mlp.c_proj',
         'mlp-up': 'mlp.c_fc',
+        'attention-query': 'attn.c_attn',
+        'attention-value': 'attn.c_attn',
         'attention-output': 'attn.c_proj',
       }),
 

@@ -129,6 +129,12 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
       return addProduct(dense[name] ?? (await readWeight(files, engine.network, name)), rest.lowRank.get(name))
     },
 
+    weightShape(name: string): readonly [number, number] {
+      const [rows = 0, columns = 0] = files.weights.get(name)?.shape ?? []
+      if (rows === 0) throw new WhicheditError('E_WEIGHT', { name })
+      return engine.network.stored === 'in-out' ? [rows, columns] : [columns, rows]
+    },
+
     weightName(role: WeightRole, layer: number): string {
       const { network } = engine
       const { layers } = network.config

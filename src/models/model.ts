@@ -3,7 +3,7 @@
  * Shape letters: B rows (prompts), T tokens, D model width, F feed-forward width, V vocabulary, L layers.
  */
 import type { Tensor } from '../tensor/tensor.ts'
-import type { Patch } from './patch.ts'
+import type { Factors, Patch } from './patch.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** The kinds of places in a layer whose activation can be read or overwritten. */
@@ -92,10 +92,15 @@ export interface RunRequest {
   readonly read?: readonly Read[]
   readonly write?: readonly Write[]
   readonly loss?: readonly LossTerm[]
-  /** Gradients of the loss: the value of a write, named by its site, or a weight [in, out], named as in the files. */
+  /**
+   * Gradients of the loss: the value of a write, named by its site; one of `weights`, named as in the files; a factor of
+   * `lowRank`, named `left <weight>` or `right <weight>`.
+   */
   readonly gradientOf?: readonly string[]
   /** Weights replaced for this run only [in, out]; gradients may be taken for them. Feeding them costs nothing. */
   readonly weights?: Readonly<Record<string, Tensor>>
+  /** Products left · right added to weights for this run only, besides those of patches; gradients may be taken for the factors. */
+  readonly lowRank?: Readonly<Record<string, Factors>>
   /** Keep the state from the down-projection of a layer on; `from`: first position kept of each row, default 0. */
   readonly capture?: { readonly layer: number; readonly from?: readonly number[] }
   /** Go on from such a state instead of from the tokens. Only sites from its `mlp-output` on can be asked for. */
@@ -166,8 +171,11 @@ export interface ModelConfig {
   readonly tiedHead: boolean
 }
 
-/** The editable weights of a layer, by role. */
-export type WeightRole = 'mlp-down' | 'mlp-up' | 'mlp-gate' | 'attention-output'
+/**
+ * The editable weights of a layer, by role. Where one projection makes queries, keys and values, it has the roles of all
+ * of them. An encoder-decoder's roles of attention are those within each stack.
+ */
+export type WeightRole = 'mlp-down' | 'mlp-up' | 'mlp-gate' | 'attention-query' | 'attention-value' | 'attention-output'
 
 /** What turns sentences into vectors by which related ones are found. */
 export interface SentenceEncoder {
@@ -201,6 +209,8 @@ export interface LanguageModel {
   generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]>
   /** A weight with the patches applied, [in, out]. Reads the file; not for hot loops. */
   weight(name: string): Promise<Tensor>
+  /** A weight's shape [in, out], without reading it. */
+  weightShape(name: string): readonly [number, number]
   /** The name of a layer's weight in the model's files. @throws E_SITE for a layer or role the model lacks. */
   weightName(role: WeightRole, layer: number): string
   /** The same model with more patches; shares everything with this one. */

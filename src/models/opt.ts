@@ -40,7 +40,13 @@ export const opt: Architecture = {
       config: sizes,
       stored: 'out-in',
       attention: forEachLayer(layers, () => plainForm(headWidth)),
-      moduleName: moduleNames(block, { 'mlp-down': 'fc2', 'mlp-up': 'fc1', 'attention-output': 'self_attn.out_proj' }),
+      moduleName: moduleNames(block, {
+        'mlp-down': 'fc2',
+        'mlp-up': 'fc1',
+        'attention-query': 'self_attn.q_proj',
+        'attention-value': 'self_attn.v_proj',
+        'attention-output': 'self_attn.out_proj',
+      }),
 
       embed(scope, ids) {
         const table = scope.weight('model.decoder.embed_positions.weight', [contextLength + FIRST_POSITION, width])

@@ -65,6 +65,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
     run: async () => refuse(),
     weight: async () => refuse(),
     weightName: refuse,
+    weightShape: refuse,
     score: async (queries) => {
       await sleep(options.delayMs ?? 0)
       return queries.map(({ prompt, target }) => {
