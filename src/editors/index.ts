@@ -4,6 +4,7 @@ import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { lora } from './lora.ts'
 import { none } from './none.ts'
 import { rome } from './rome.ts'
 
@@ -12,6 +13,7 @@ export const EDITORS = {
   none,
   'ft-l': ftL,
   'ft-m': ftM,
+  lora,
   rome,
   grace,
   ike,
