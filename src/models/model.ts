@@ -76,7 +76,8 @@ export type LossTerm =
 
 /**
  * State of an earlier run, from the down-projection of `layer` on: work can be resumed there.
- * Valid only for the same tokens and for models that differ from the captured one at that down-projection or above.
+ * Valid only for the same tokens and for models that differ from the captured one at that down-projection or above. That of
+ * a single row serves any number of rows with its tokens.
  */
 export interface Capture {
   readonly layer: number
@@ -103,7 +104,7 @@ export interface RunRequest {
   readonly lowRank?: Readonly<Record<string, Factors>>
   /** Keep the state from the down-projection of a layer on; `from`: first position kept of each row, default 0. */
   readonly capture?: { readonly layer: number; readonly from?: readonly number[] }
-  /** Go on from such a state instead of from the tokens. Only sites from its `mlp-output` on can be asked for. */
+  /** Go on from such a state instead of from the tokens. Only sites from its `mlp-inner` on can be asked for. */
   readonly resume?: Capture
 }
 

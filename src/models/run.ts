@@ -261,5 +261,5 @@ function checkSites(config: ModelConfig, request: RunRequest): void {
   }
 }
 
-// Sites of a layer that lie before its down-projection: a resumed run no longer passes them.
-const EARLY: readonly LayerSite[] = ['block-input', 'attention-output', 'mlp-input', 'mlp-inner']
+// Sites of a layer that lie before its down-projection and its input: a resumed run no longer passes them.
+const EARLY: readonly LayerSite[] = ['block-input', 'attention-output', 'mlp-input']

@@ -154,6 +154,37 @@ export function describeArchitecture(name: TinyModel): void {
       }
     })
 
+    test('one captured row serves several, with a write to the input of the down-projection where they resume', async () => {
+      const [row] = golden.gradientRows
+      if (row === undefined) throw new Error('no row')
+      const last = row.ids.length - 1
+      const layer = model.config.encoderLayers
+      const site: Site = `mlp-inner.${layer}`
+      const one = batchOf([row])
+      const place = { row: 0, token: last }
+      const { reads } = await model.run({ tokens: one, read: [{ site, at: [place] }] })
+      const inner = reads[0]?.data ?? new Float32Array()
+      const { capture } = await model.run({ tokens: one, capture: { layer, from: [last] } })
+
+      const shares = [0.25, 1, 0.5]
+      const value = tensor(Float32Array.from(shares.flatMap((share) => [...inner].map((x) => share * x))), [
+        shares.length,
+        inner.length,
+      ])
+      const at = shares.map((_, index) => ({ row: index, token: last, index }))
+      const request: RunRequest = {
+        tokens: batchOf(shares.map(() => row)),
+        write: [{ site, mode: 'replace', value, at }],
+        loss: [{ kind: 'nll', at: at.map((position) => ({ ...position, target: 9, weight: 1 })) }],
+        read: [{ site: 'logits', at }],
+        gradientOf: [site],
+      }
+      const whole = await model.run(request)
+      const resumed = await model.run({ ...request, ...(capture ? { resume: capture } : {}) })
+      expectClose(resumed.reads[0]?.data, whole.reads[0]?.data ?? [], F32_FORWARD, 'logits')
+      expectClose(resumed.gradients[site]?.data, whole.gradients[site]?.data ?? [], F32_GRADIENT, 'gradients')
+    })
+
     test.each(ROLES)(
       'what is added to the weight of %s is trained by gradients that follow from its own',
       async (role) => {
