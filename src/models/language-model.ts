@@ -4,6 +4,7 @@ import { WhicheditError } from '../errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { chunksByLength } from './chunks.ts'
 import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
+import { embedTokens } from './embed-tokens.ts'
 import { cacheBytes, MOST_CACHE_BYTES } from './footprint.ts'
 import { generateIds } from './generate.ts'
 import { mergePatches } from './merged-patch.ts'
@@ -123,6 +124,8 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
       }
       return written
     },
+
+    tokenVectors: (ids: readonly number[]): Promise<Tensor> => embedTokens(engine, ids),
 
     async weight(name: string): Promise<Tensor> {
       const { patch: rest, dense } = await edits()

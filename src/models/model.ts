@@ -208,6 +208,8 @@ export interface LanguageModel {
   /** Log-probabilities of targets after prompts; `" "` is put between the two unless the target brings its own. */
   score(queries: readonly ScoreQuery[]): Promise<TargetScore[]>
   generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]>
+  /** The vectors that tokens are embedded as, before anything is added for their positions [N, D]. */
+  tokenVectors(ids: readonly number[]): Promise<Tensor>
   /** A weight with the patches applied, [in, out]. Reads the file; not for hot loops. */
   weight(name: string): Promise<Tensor>
   /** A weight's shape [in, out], without reading it. */

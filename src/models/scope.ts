@@ -158,7 +158,11 @@ export function runLayers(network: Layers, scope: OpenScope, { part, from, atCut
     }
     return stream
   }
-  const ids = (name: string, size: Dim) => network.embed(scope, input(name, [size], 'int64'))
+  const ids = (name: string, size: Dim) => {
+    const tokens = input(name, [size], 'int64')
+    const places = network.embedPositions?.(scope, tokens)
+    return places === undefined ? network.embed(scope, tokens) : add(network.embed(scope, tokens), places)
+  }
   if ((from?.layer ?? next) < encoderLayers) {
     const end = walk(x ?? ids('input-ids', INPUT_TOKENS), encoderLayers)
     const encoded = network.endEncoder?.(scope, end) ?? end

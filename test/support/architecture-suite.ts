@@ -154,6 +154,20 @@ export function describeArchitecture(name: TinyModel): void {
       }
     })
 
+    test('gives the vectors that tokens are embedded as, which differ from the first layer by their positions alone', async () => {
+      const ids = [9, 5, 9]
+      const { data, shape } = await model.tokenVectors(ids)
+      const { width } = model.config
+      expect(shape).toEqual([ids.length, width])
+      expect(data.slice(2 * width)).toEqual(data.slice(0, width))
+      const at = ids.map((_, row) => ({ row, token: 0 }))
+      const rows = ids.map((id) => Int32Array.of(id))
+      const { reads } = await model.run({ tokens: { rows }, read: [{ site: 'block-input.0', at }] })
+      const added = Array.from(reads[0]?.data ?? [], (value, i) => value - (data[i] ?? 0)) // the same for all: one position
+      expectClose(added.slice(width, 2 * width), added.slice(0, width), F32_FORWARD)
+      expect(Math.max(...data.map(Math.abs))).toBeGreaterThan(0)
+    })
+
     test('one captured row serves several, with a write to the input of the down-projection where they resume', async () => {
       const [row] = golden.gradientRows
       if (row === undefined) throw new Error('no row')

@@ -63,6 +63,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
     },
     patches,
     run: async () => refuse(),
+    tokenVectors: async () => refuse(),
     weight: async () => refuse(),
     weightName: refuse,
     weightShape: refuse,
