@@ -4,6 +4,7 @@ import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { kn } from './kn.ts'
 import { lora } from './lora.ts'
 import { none } from './none.ts'
 import { rome } from './rome.ts'
@@ -14,6 +15,7 @@ export const EDITORS = {
   'ft-l': ftL,
   'ft-m': ftM,
   lora,
+  kn,
   rome,
   grace,
   ike,

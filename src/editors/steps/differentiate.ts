@@ -15,6 +15,8 @@ export interface DifferentiatedAll {
   readonly loss: number
   /** Each in the shape of what it was taken for. */
   readonly gradients: readonly Tensor[]
+  /** What the request reads. */
+  readonly reads: readonly Tensor[]
 }
 
 /** Runs a request that has a loss, and takes the loss's gradient for `name`: one of those of `RunRequest.gradientOf`. */
@@ -36,11 +38,11 @@ export async function differentiateAll(
   request: Omit<RunRequest, 'gradientOf'>,
   names: readonly string[],
 ): Promise<DifferentiatedAll> {
-  const { loss, gradients } = await model.run({ ...request, gradientOf: names })
+  const { loss, gradients, reads } = await model.run({ ...request, gradientOf: names })
   const found = names.flatMap((name) => gradients[name] ?? [])
   if (loss === undefined || found.length < names.length) {
     const what = `differentiate: the model gave no loss or not all gradients for ${names.join(', ')}`
     throw new WhicheditError('E_INTERNAL', { what })
   }
-  return { loss, gradients: found }
+  return { loss, gradients: found, reads }
 }
