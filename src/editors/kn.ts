@@ -25,13 +25,13 @@
  * need not answer to them.
  */
 import type { Fact } from '../facts/fact.ts'
-import { type Footprint, forwardBytes, gradientBytes, sessionBytes } from '../models/footprint.ts'
+import { type Footprint, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
 import type { LowRankPart } from '../models/patch.ts'
 import { norm } from '../tensor/linalg.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Editor, MethodMemory } from './editor.ts'
-import { type Attribution, attributeAnswer } from './steps/attribution.ts'
+import { type Attribution, attributeAnswer, attributionMemory } from './steps/attribution.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { samplePrefixes } from './steps/context-templates.ts'
 
@@ -69,12 +69,8 @@ const ADJUSTMENTS = 6
 /** p · n is a whole number for some p that binary fractions only come near. */
 const ROUNDING = 1e-9
 
-/** Positions of a prompt, and rows of one run of the attribution. */
-const PROMPT_TOKENS = 32
-const ROWS = 50
-/** To capture and to descend, for each of three blocks of layers; to embed; for the edited model. */
-const SESSIONS = 8
-const QUERY_SESSIONS = 2
+/** To embed and to read; for prefixes, and for the edited model. */
+const SESSIONS = 2
 
 /** Knowledge neurons. */
 export const kn: Editor<KnHparams, KnPreparation> = {
@@ -269,13 +265,6 @@ function columnSums({ shape: [, width = 0], data }: Tensor): Float64Array {
 }
 
 function estimateMemory(model: Footprint): MethodMemory {
-  const { layers } = model.config
-  const capture = forwardBytes(model, { tokens: PROMPT_TOKENS, attended: PROMPT_TOKENS, logits: 1 })
-  const descent = gradientBytes(model, { tokens: ROWS, attended: PROMPT_TOKENS, logits: ROWS, layers })
-  return {
-    prepareBytes: sessionBytes(model, QUERY_SESSIONS),
-    heldBytes: 0,
-    editBytes: sessionBytes(model, SESSIONS) + capture + descent,
-    queryBytes: sessionBytes(model, QUERY_SESSIONS),
-  }
+  const asked = sessionBytes(model, SESSIONS)
+  return { prepareBytes: asked, heldBytes: 0, editBytes: asked + attributionMemory(model), queryBytes: asked }
 }

@@ -11,6 +11,7 @@
  * Rows of one run differ only in which layer is scaled, and how far: all go on from one captured row.
  */
 import type { Context } from '../../context.ts'
+import { type Footprint, forwardBytes, gradientBytes, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel, Position, TokenBatch } from '../../models/model.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import { differentiateAll } from './differentiate.ts'
@@ -41,6 +42,24 @@ export interface Attribution {
 const LAYERS_A_RUN = 10
 /** Rows of one run: enough to fill the products. */
 const ROWS_A_RUN = 50
+
+/** Positions of a prompt, as an estimate takes them. */
+const PROMPT_TOKENS = 32
+/** To capture and to descend. */
+const SESSIONS_A_BLOCK = 2
+
+/** Bytes that an attribution takes at most: every block of layers has sessions of its own, which keep what they took. */
+export function attributionMemory(model: Footprint): number {
+  const { layers, encoderLayers } = model.config
+  const captured = { tokens: PROMPT_TOKENS, attended: PROMPT_TOKENS, logits: 1 }
+  const descended = { tokens: ROWS_A_RUN, attended: PROMPT_TOKENS, logits: ROWS_A_RUN }
+  let bytes = 0
+  for (let first = encoderLayers; first < layers; first += LAYERS_A_RUN) {
+    bytes += sessionBytes(model, SESSIONS_A_BLOCK) + forwardBytes(model, captured)
+    bytes += gradientBytes(model, { ...descended, layers: layers - first })
+  }
+  return bytes
+}
 
 /** Attributes an answer to neurons. */
 export async function attributeAnswer(job: AttributionJob, ctx: Context): Promise<Attribution> {
