@@ -5,6 +5,8 @@ import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { kn } from './kn.ts'
+import { lora } from './lora.ts'
 import { memit } from './memit.ts'
 import { none } from './none.ts'
 import { rRome } from './r-rome.ts'
@@ -15,6 +17,8 @@ export const EDITORS = {
   none,
   'ft-l': ftL,
   'ft-m': ftM,
+  lora,
+  kn,
   rome,
   'r-rome': rRome,
   memit,

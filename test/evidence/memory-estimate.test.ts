@@ -39,6 +39,8 @@ const MEASURED = {
   none: 175,
   'ft-l': 235,
   'ft-m': 215,
+  lora: 252,
+  kn: 513,
   rome: 595,
   'r-rome': 595,
   memit: 710,
