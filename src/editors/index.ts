@@ -1,10 +1,15 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
 import type { Editor } from './editor.ts'
+import { emmet } from './emmet.ts'
 import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { kn } from './kn.ts'
+import { lora } from './lora.ts'
+import { memit } from './memit.ts'
 import { none } from './none.ts'
+import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 
 /** The editors, by name. */
@@ -12,7 +17,12 @@ export const EDITORS = {
   none,
   'ft-l': ftL,
   'ft-m': ftM,
+  lora,
+  kn,
   rome,
+  'r-rome': rRome,
+  memit,
+  emmet,
   grace,
   ike,
 } satisfies Record<string, Editor>

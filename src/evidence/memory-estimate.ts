@@ -4,7 +4,7 @@
  * that a probe asks of the edited model.
  *
  * How well it fits (own memory at the peak, estimated / measured): SmolLM2 135M in float32, `probe --facts countries`: none 1.5,
- * FT-L 1.4, FT-M 1.5, ROME 1.4, GRACE 1.4, IKE 1.4; weights of TinyLlama's shape in 16 bits (docs/large-model.md): ROME 1.1; a model of
+ * FT-L 1.4, FT-M 1.5, ROME 1.4, MEMIT 1.3, GRACE 1.4, IKE 1.4; weights of TinyLlama's shape in 16 bits (docs/large-model.md): ROME 1.1; a model of
  * 0.1 million: 1.1 to 1.3. What is beyond a shape stays a guess: many or long prompts, a tokenizer of unusual size.
  */
 

@@ -108,8 +108,10 @@ export interface Layers {
   readonly decoderStart?: number
   /** The linear layer of a role; undefined where the layers have none. */
   moduleName(role: WeightRole, layer: number): string | undefined
-  /** Token embeddings: ids [N] → [N, D]. */
+  /** Token embeddings, which know no position: ids [N] → [N, D]. */
   embed(scope: Scope, ids: Node): Node
+  /** What is added to them for their positions, where a table has it: ids [N] → [N, D]. */
+  embedPositions?(scope: Scope, ids: Node): Node
   /** The layer up to its down-projection: [N, D] → cut. */
   toDownProjection(scope: Scope, layer: number, x: Node): LayerCut
   /** The layer from its down-projection on: cut → [N, D]. */

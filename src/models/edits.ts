@@ -5,6 +5,7 @@ import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Network } from './architecture.ts'
 import { dequantize } from './dequantize.ts'
 import type { MergedPatch } from './merged-patch.ts'
+import type { Factors } from './patch.ts'
 import { readExactly } from './safetensors.ts'
 import type { ModelFiles } from './weights.ts'
 
@@ -32,10 +33,7 @@ export async function applyDense(files: ModelFiles, network: Network, patch: Mer
 }
 
 /** A weight [in, out] with a low-rank delta, if there is one: base + left · right. */
-export function addProduct(
-  base: Tensor,
-  factors: { readonly left: Tensor; readonly right: Tensor } | undefined,
-): Tensor {
+export function addProduct(base: Tensor, factors: Factors | undefined): Tensor {
   if (factors === undefined) return base
   const { left, right } = factors
   const [rows = 0, columns = 0] = base.shape

@@ -77,6 +77,8 @@ export function openGemma(raw: Readonly<Record<string, Json>>, name: string, var
       'mlp-down': 'mlp.down_proj',
       'mlp-up': 'mlp.up_proj',
       'mlp-gate': 'mlp.gate_proj',
+      'attention-query': 'self_attn.q_proj',
+      'attention-value': 'self_attn.v_proj',
       'attention-output': 'self_attn.o_proj',
     }),
 

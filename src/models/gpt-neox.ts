@@ -44,6 +44,8 @@ export const gptNeox: Architecture = {
       moduleName: moduleNames(block, {
         'mlp-down': 'mlp.dense_4h_to_h',
         'mlp-up': 'mlp.dense_h_to_4h',
+        'attention-query': 'attention.query_key_value',
+        'attention-value': 'attention.query_key_value',
         'attention-output': 'attention.dense',
       }),
 

@@ -44,13 +44,15 @@ export const gpt2: Architecture = {
       moduleName: moduleNames(block, {
         'mlp-down': 'mlp.c_proj',
         'mlp-up': 'mlp.c_fc',
+        'attention-query': 'attn.c_attn',
+        'attention-value': 'attn.c_attn',
         'attention-output': 'attn.c_proj',
       }),
 
-      embed(scope, ids) {
-        const places = gatherRows(scope.weight('transformer.wpe.weight', [contextLength, width]), scope.positions(ids))
-        return add(embedAt(scope, EMBEDDING, ids, [vocabulary, width]), places)
-      },
+      embed: (scope, ids) => embedAt(scope, EMBEDDING, ids, [vocabulary, width]),
+
+      embedPositions: (scope, ids) =>
+        gatherRows(scope.weight('transformer.wpe.weight', [contextLength, width]), scope.positions(ids)),
 
       toDownProjection(scope, layer, input) {
         const at = block(layer)

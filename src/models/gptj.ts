@@ -35,6 +35,8 @@ export const gptj: Architecture = {
       moduleName: moduleNames(block, {
         'mlp-down': 'mlp.fc_out',
         'mlp-up': 'mlp.fc_in',
+        'attention-query': 'attn.q_proj',
+        'attention-value': 'attn.v_proj',
         'attention-output': 'attn.out_proj',
       }),
 

@@ -4,6 +4,7 @@ import { WhicheditError } from '../errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { chunksByLength } from './chunks.ts'
 import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
+import { embedTokens } from './embed-tokens.ts'
 import { cacheBytes, MOST_CACHE_BYTES } from './footprint.ts'
 import { generateIds } from './generate.ts'
 import { mergePatches } from './merged-patch.ts'
@@ -124,9 +125,17 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
       return written
     },
 
+    tokenVectors: (ids: readonly number[]): Promise<Tensor> => embedTokens(engine, ids),
+
     async weight(name: string): Promise<Tensor> {
       const { patch: rest, dense } = await edits()
       return addProduct(dense[name] ?? (await readWeight(files, engine.network, name)), rest.lowRank.get(name))
+    },
+
+    weightShape(name: string): readonly [number, number] {
+      const [rows = 0, columns = 0] = files.weights.get(name)?.shape ?? []
+      if (rows === 0) throw new WhicheditError('E_WEIGHT', { name })
+      return engine.network.stored === 'in-out' ? [rows, columns] : [columns, rows]
     },
 
     weightName(role: WeightRole, layer: number): string {

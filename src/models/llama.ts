@@ -44,7 +44,9 @@ export interface LlamaVariant {
   readonly project?: (scope: Scope, name: string, x: Node, config: ModelConfig, epsilon: number) => QueriesKeysValues
   /** The two halves of the gated feed-forward; default: a projection each. */
   readonly gateAndUp?: (scope: Scope, name: string, x: Node, config: ModelConfig) => { gate: Node; up: Node }
-  /** Name of the linear layer that is, or holds, the feed-forward's `up`. */
+  /** Names of the linear layers that are, or hold, the queries, the values and the feed-forward's `up`. */
+  readonly query?: string
+  readonly value?: string
   readonly up?: string
 }
 
@@ -58,7 +60,8 @@ export function openLlama(raw: Readonly<Record<string, Json>>, name: string, var
   const { rotary, longest } = readRotary(raw, { headWidth })
   const config = { ...sizes, contextLength: longest ?? sizes.contextLength }
   const windows = variant.windows?.(read, layers)
-  const { qkvBias = false, outputBias = false, mlpBias = false, up = 'mlp.up_proj' } = variant
+  const { qkvBias = false, outputBias = false, mlpBias = false } = variant
+  const { query = 'self_attn.q_proj', value = 'self_attn.v_proj', up = 'mlp.up_proj' } = variant
   const project = variant.project ?? ((scope, at, x) => projectQkv(scope, at, x, config, qkvBias))
   const gateAndUp =
     variant.gateAndUp ??
@@ -75,6 +78,8 @@ export function openLlama(raw: Readonly<Record<string, Json>>, name: string, var
       'mlp-down': 'mlp.down_proj',
       'mlp-up': up,
       ...(variant.gateAndUp ? {} : { 'mlp-gate': 'mlp.gate_proj' }),
+      'attention-query': query,
+      'attention-value': value,
       'attention-output': 'self_attn.o_proj',
     }),
 

@@ -1,11 +1,11 @@
 /** Several patches as one: what a graph needs to know of them (kinds and places) and what it is fed (numbers). */
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { CodebookPart, ContextPart, LowRankPart, Patch } from './patch.ts'
+import type { CodebookPart, ContextPart, Factors, LowRankPart, Patch } from './patch.ts'
 
 /** All parts of a model's patches, joined by place. */
 export interface MergedPatch {
   /** Low-rank deltas by weight, factors of several patches side by side: left [in, r], right [r, out]. */
-  readonly lowRank: ReadonlyMap<string, { readonly left: Tensor; readonly right: Tensor }>
+  readonly lowRank: ReadonlyMap<string, Factors>
   /** Sums of dense deltas by weight [in, out]. */
   readonly dense: ReadonlyMap<string, Tensor>
   /** The latest codebook of each layer, unless it is empty. */
@@ -42,7 +42,7 @@ function addTensors(sum: Tensor | undefined, delta: Tensor): Tensor {
   )
 }
 
-function joinFactors(parts: readonly LowRankPart[]): { left: Tensor; right: Tensor } {
+function joinFactors(parts: readonly Factors[]): Factors {
   const [first] = parts
   if (first !== undefined && parts.length === 1) return first
   const rows = first?.left.shape[0] ?? 0

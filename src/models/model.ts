@@ -3,7 +3,7 @@
  * Shape letters: B rows (prompts), T tokens, D model width, F feed-forward width, V vocabulary, L layers.
  */
 import type { Tensor } from '../tensor/tensor.ts'
-import type { Patch } from './patch.ts'
+import type { Factors, Patch } from './patch.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** The kinds of places in a layer whose activation can be read or overwritten. */
@@ -76,7 +76,8 @@ export type LossTerm =
 
 /**
  * State of an earlier run, from the down-projection of `layer` on: work can be resumed there.
- * Valid only for the same tokens and for models that differ from the captured one at that down-projection or above.
+ * Valid only for the same tokens and for models that differ from the captured one at that down-projection or above. That of
+ * a single row serves any number of rows with its tokens.
  */
 export interface Capture {
   readonly layer: number
@@ -92,13 +93,18 @@ export interface RunRequest {
   readonly read?: readonly Read[]
   readonly write?: readonly Write[]
   readonly loss?: readonly LossTerm[]
-  /** Gradients of the loss: the value of a write, named by its site, or a weight [in, out], named as in the files. */
+  /**
+   * Gradients of the loss: the value of a write, named by its site; one of `weights`, named as in the files; a factor of
+   * `lowRank`, named `left <weight>` or `right <weight>`.
+   */
   readonly gradientOf?: readonly string[]
   /** Weights replaced for this run only [in, out]; gradients may be taken for them. Feeding them costs nothing. */
   readonly weights?: Readonly<Record<string, Tensor>>
+  /** Products left · right added to weights for this run only, besides those of patches; gradients may be taken for the factors. */
+  readonly lowRank?: Readonly<Record<string, Factors>>
   /** Keep the state from the down-projection of a layer on; `from`: first position kept of each row, default 0. */
   readonly capture?: { readonly layer: number; readonly from?: readonly number[] }
-  /** Go on from such a state instead of from the tokens. Only sites from its `mlp-output` on can be asked for. */
+  /** Go on from such a state instead of from the tokens. Only sites from its `mlp-inner` on can be asked for. */
   readonly resume?: Capture
 }
 
@@ -166,8 +172,11 @@ export interface ModelConfig {
   readonly tiedHead: boolean
 }
 
-/** The editable weights of a layer, by role. */
-export type WeightRole = 'mlp-down' | 'mlp-up' | 'mlp-gate' | 'attention-output'
+/**
+ * The editable weights of a layer, by role. Where one projection makes queries, keys and values, it has the roles of all
+ * of them. An encoder-decoder's roles of attention are those within each stack.
+ */
+export type WeightRole = 'mlp-down' | 'mlp-up' | 'mlp-gate' | 'attention-query' | 'attention-value' | 'attention-output'
 
 /** What turns sentences into vectors by which related ones are found. */
 export interface SentenceEncoder {
@@ -199,8 +208,12 @@ export interface LanguageModel {
   /** Log-probabilities of targets after prompts; `" "` is put between the two unless the target brings its own. */
   score(queries: readonly ScoreQuery[]): Promise<TargetScore[]>
   generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]>
+  /** The vectors that tokens are embedded as, before anything is added for their positions [N, D]. */
+  tokenVectors(ids: readonly number[]): Promise<Tensor>
   /** A weight with the patches applied, [in, out]. Reads the file; not for hot loops. */
   weight(name: string): Promise<Tensor>
+  /** A weight's shape [in, out], without reading it. */
+  weightShape(name: string): readonly [number, number]
   /** The name of a layer's weight in the model's files. @throws E_SITE for a layer or role the model lacks. */
   weightName(role: WeightRole, layer: number): string
   /** The same model with more patches; shares everything with this one. */

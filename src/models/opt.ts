@@ -40,14 +40,23 @@ export const opt: Architecture = {
       config: sizes,
       stored: 'out-in',
       attention: forEachLayer(layers, () => plainForm(headWidth)),
-      moduleName: moduleNames(block, { 'mlp-down': 'fc2', 'mlp-up': 'fc1', 'attention-output': 'self_attn.out_proj' }),
+      moduleName: moduleNames(block, {
+        'mlp-down': 'fc2',
+        'mlp-up': 'fc1',
+        'attention-query': 'self_attn.q_proj',
+        'attention-value': 'self_attn.v_proj',
+        'attention-output': 'self_attn.out_proj',
+      }),
 
       embed(scope, ids) {
+        const tokens = embedAt(scope, EMBEDDING, ids, [vocabulary, embedded])
+        return embedded === width ? tokens : scope.linear(tokens, 'model.decoder.project_in', width)
+      },
+
+      embedPositions(scope, ids) {
         const table = scope.weight('model.decoder.embed_positions.weight', [contextLength + FIRST_POSITION, width])
         const first = constant(BigInt64Array.of(BigInt(FIRST_POSITION)), [], 'int64')
-        const tokens = embedAt(scope, EMBEDDING, ids, [vocabulary, embedded])
-        const widened = embedded === width ? tokens : scope.linear(tokens, 'model.decoder.project_in', width)
-        return add(widened, gatherRows(table, add(scope.positions(ids), first)))
+        return gatherRows(table, add(scope.positions(ids), first))
       },
 
       toDownProjection(scope, layer, input) {

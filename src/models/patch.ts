@@ -5,15 +5,19 @@
  */
 import type { Tensor } from '../tensor/tensor.ts'
 
-/** Adds `left · right` to a weight, `y = x·W + (x·left)·right`. */
-export interface LowRankPart {
-  readonly kind: 'low-rank'
-  /** Name of the weight, as in the model's files. */
-  readonly weight: string
+/** A matrix [in, out] as the product `left · right` of two narrow ones. */
+export interface Factors {
   /** [in, r] */
   readonly left: Tensor
   /** [r, out] */
   readonly right: Tensor
+}
+
+/** Adds `left · right` to a weight, `y = x·W + (x·left)·right`. */
+export interface LowRankPart extends Factors {
+  readonly kind: 'low-rank'
+  /** Name of the weight, as in the model's files. */
+  readonly weight: string
 }
 
 /** Adds a whole matrix to a weight. */

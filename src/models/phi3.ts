@@ -26,6 +26,8 @@ export const phi3: Architecture = {
         const [gate = both, up = both] = splitLast(both, [mlpWidth, mlpWidth])
         return { gate, up }
       },
+      query: 'self_attn.qkv_proj',
+      value: 'self_attn.qkv_proj',
       up: 'mlp.gate_up_proj',
     }),
 }

@@ -18,6 +18,8 @@ import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite, ModelConfig, Read, RunRequest, RunResult, Site, Write } from './model.ts'
 import {
+  factorFeeds,
+  factorInputs,
   INPUT_TOKENS,
   indices,
   openScope,
@@ -58,6 +60,7 @@ export async function runRequest(
   const feeds: Record<string, AnyTensor> = {
     ...window.feeds,
     ...weightFeeds(replaced),
+    ...factorFeeds(request.lowRank),
     ...patchFeeds(patch, window.promptEnds),
     ...head.feeds,
   }
@@ -84,7 +87,9 @@ function buildGraph(
   const { config } = network
   const outputs: Record<string, Node> = {}
   const fed = weightInputs(replaced)
+  const added = factorInputs(request.lowRank)
   const differentiable = new Map(fed)
+  for (const [name, { left, right }] of added) differentiable.set(`left ${name}`, left).set(`right ${name}`, right)
   const captured = request.capture?.layer
   const keep = (layer: number, made: KeysValues): void => {
     if (captured === undefined || layer <= captured || config.encoderLayers > 0) return
@@ -100,6 +105,7 @@ function buildGraph(
     weights,
     patch,
     fed,
+    added,
     attention,
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
@@ -168,6 +174,7 @@ function requestKey(request: RunRequest, window: Window, patch: string): string 
     request.read?.map(({ site, as }) => [site, as ?? 'rows']) ?? [],
     request.write?.map(({ site, mode }) => [site, mode]) ?? [],
     request.loss?.map(({ kind }) => kind) ?? [],
+    Object.keys(request.lowRank ?? {}).sort(),
     request.gradientOf ?? [],
   ])
 }
@@ -254,5 +261,5 @@ function checkSites(config: ModelConfig, request: RunRequest): void {
   }
 }
 
-// Sites of a layer that lie before its down-projection: a resumed run no longer passes them.
-const EARLY: readonly LayerSite[] = ['block-input', 'attention-output', 'mlp-input', 'mlp-inner']
+// Sites of a layer that lie before its down-projection and its input: a resumed run no longer passes them.
+const EARLY: readonly LayerSite[] = ['block-input', 'attention-output', 'mlp-input']

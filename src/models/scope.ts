@@ -14,7 +14,7 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { LayerCut, Layers, Scope } from './architecture.ts'
 import type { Attention } from './attention.ts'
 import type { MergedPatch } from './merged-patch.ts'
-import type { LayerSite } from './model.ts'
+import type { LayerSite, RunRequest } from './model.ts'
 import type { CodebookPart } from './patch.ts'
 import type { StoredWeight } from './weights.ts'
 
@@ -25,9 +25,17 @@ export interface ScopePlan {
   readonly patch: MergedPatch
   /** Weights that are fed [in, out] instead of read from the files: by a request, or because of a dense delta. */
   readonly fed: ReadonlyMap<string, Node>
+  /** Factors of products added to weights by a request. */
+  readonly added?: ReadonlyMap<string, FactorNodes>
   readonly attention: Attention
   /** Reads and writes at a site; returns what goes on. */
   readonly atSite?: (kind: LayerSite, layer: number, value: Node) => Node
+}
+
+/** The factors of a product added to a weight: left [in, r], right [r, out]. */
+export interface FactorNodes {
+  readonly left: Node
+  readonly right: Node
 }
 
 /** A scope whose encoder can end. */
@@ -53,14 +61,22 @@ export function openScope(plan: ScopePlan): OpenScope {
     return node
   }
 
-  const product = (x: Node, name: string, out: number): Node => {
+  const patchedProduct = (x: Node, name: string, out: number): Node => {
     const replacement = plan.fed.get(name)
     if (replacement !== undefined) return matmul(x, replacement)
     const y = matmul(x, weight(name), plan.network.stored === 'out-in' ? 'b' : '')
     if (!plan.patch.lowRank.has(name)) return y
     const rank = `rank(${name})`
-    const into = x.shape[1] ?? 0
-    return add(y, matmul(matmul(x, input(`left ${name}`, [into, rank])), input(`right ${name}`, [rank, out])))
+    return addLowRank(y, x, {
+      left: input(`left ${name}`, [x.shape[1] ?? 0, rank]),
+      right: input(`right ${name}`, [rank, out]),
+    })
+  }
+
+  const product = (x: Node, name: string, out: number): Node => {
+    const y = patchedProduct(x, name, out)
+    const added = plan.added?.get(name)
+    return added === undefined ? y : addLowRank(y, x, added)
   }
 
   return {
@@ -87,6 +103,11 @@ export function openScope(plan: ScopePlan): OpenScope {
       return plan.atSite?.(kind, layer, patched) ?? patched
     },
   }
+}
+
+/** `y + (x·left)·right` [N, out]. */
+function addLowRank(y: Node, x: Node, { left, right }: FactorNodes): Node {
+  return add(y, matmul(matmul(x, left), right))
 }
 
 /**
@@ -137,7 +158,11 @@ export function runLayers(network: Layers, scope: OpenScope, { part, from, atCut
     }
     return stream
   }
-  const ids = (name: string, size: Dim) => network.embed(scope, input(name, [size], 'int64'))
+  const ids = (name: string, size: Dim) => {
+    const tokens = input(name, [size], 'int64')
+    const places = network.embedPositions?.(scope, tokens)
+    return places === undefined ? network.embed(scope, tokens) : add(network.embed(scope, tokens), places)
+  }
   if ((from?.layer ?? next) < encoderLayers) {
     const end = walk(x ?? ids('input-ids', INPUT_TOKENS), encoderLayers)
     const encoded = network.endEncoder?.(scope, end) ?? end
@@ -177,6 +202,30 @@ export function weightInputs(replaced: Readonly<Record<string, Tensor>>): Map<st
 /** What those inputs are fed. */
 export function weightFeeds(replaced: Readonly<Record<string, Tensor>>): Record<string, AnyTensor> {
   return Object.fromEntries(Object.entries(replaced).map(([name, value]) => [`weight ${name}`, value]))
+}
+
+/** Inputs for the factors of products that a request adds to weights. */
+export function factorInputs(added: RunRequest['lowRank'] = {}): Map<string, FactorNodes> {
+  return new Map(
+    Object.entries(added).map(([name, { left, right }]) => {
+      const rank = `added-rank(${name})`
+      const nodes = {
+        left: input(`added-left ${name}`, [left.shape[0] ?? 0, rank]),
+        right: input(`added-right ${name}`, [rank, right.shape[1] ?? 0]),
+      }
+      return [name, nodes]
+    }),
+  )
+}
+
+/** What those inputs are fed. */
+export function factorFeeds(added: RunRequest['lowRank'] = {}): Record<string, AnyTensor> {
+  return Object.fromEntries(
+    Object.entries(added).flatMap(([name, { left, right }]) => [
+      [`added-left ${name}`, left],
+      [`added-right ${name}`, right],
+    ]),
+  )
 }
 
 /** The patch as far as it matters to a run: in layers where no prompt ends, codebooks are not consulted. */

@@ -65,6 +65,8 @@ export const t5: Architecture = {
       'mlp-down': (layer) => `${mlp(layer)}.DenseReluDense.wo`,
       'mlp-up': (layer) => `${mlp(layer)}.DenseReluDense.${isGated ? 'wi_1' : 'wi'}`,
       'mlp-gate': (layer) => (isGated ? `${mlp(layer)}.DenseReluDense.wi_0` : undefined),
+      'attention-query': (layer) => `${block(layer)}.layer.0.SelfAttention.q`,
+      'attention-value': (layer) => `${block(layer)}.layer.0.SelfAttention.v`,
       'attention-output': (layer) => `${block(layer)}.layer.0.SelfAttention.o`,
     }
     /** The first layer of each stack holds the biases of all. */

@@ -5,7 +5,7 @@
  */
 import { WhicheditError } from '../errors.ts'
 import type { AnyTensor } from '../graph/session.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Layers, Network } from './architecture.ts'
 import { maskName, type Past } from './attention.ts'
 import type { ModelConfig, Position, Read, RunRequest, Site, TokenBatch } from './model.ts'
@@ -69,11 +69,14 @@ export function openWindow(network: Network, request: RunRequest, prefix: Prefix
     encoder === null
       ? freshFeeds(network, tokens, decoder, prefix)
       : encoderDecoderFeeds(network, tokens, encoder, decoder)
+  const isSpread = resume !== undefined && resume.from.length < tokens.rows.length
+  const resumed = (feeds: CapturedState['feeds']) =>
+    isSpread ? { ...spreadFeeds(feeds, tokens.rows.length), ...placesOf(network, tokens, encoder, decoder) } : feeds
   const pastOwn = encoder === null && decoder.first.some((first) => first > 0)
   return {
-    feeds: resume === undefined ? fresh() : (resume.state as CapturedState).feeds,
+    feeds: resume === undefined ? fresh() : resumed((resume.state as CapturedState).feeds),
     sizes: { B: tokens.rows.length, T: decoder.length, I: encoder?.length ?? 0 },
-    past: prefix !== null ? 'shared' : pastOwn ? 'own' : null,
+    past: prefix !== null || (pastOwn && isSpread) ? 'shared' : pastOwn ? 'own' : null,
     indexOf: (position, site) => indexIn(stackOf(site), position),
     positionsOf: (at, site) => (at === 'all' ? allPositions(stackOf(site)) : at),
     promptEnds(layer) {
@@ -102,7 +105,7 @@ function stacksOf(
   const { tokens, resume } = request
   const ends = tokens.rows.map((row) => row.length)
   if (encoderLayers === 0) {
-    const first = resume?.from ?? tokens.rows.map(() => prefix?.length ?? 0)
+    const first = tokens.rows.map((_, row) => resume?.from[row] ?? resume?.from[0] ?? prefix?.length ?? 0)
     return { encoder: null, decoder: stack(first, neededEnds(request, first, ends) ?? ends) }
   }
   const prompts = promptLengths(tokens)
@@ -132,6 +135,33 @@ function neededEnds(
     for (const { row, token } of at) if (token < (rowEnds[row] ?? 0)) ends[row] = Math.max(ends[row] ?? 0, token + 1)
   }
   return ends
+}
+
+/** A single row's state for several rows; its keys and values are fed once, as all rows attend to the same. */
+function spreadFeeds(feeds: CapturedState['feeds'], rows: number): CapturedState['feeds'] {
+  const spread = Object.entries(feeds).filter(([name]) => SPREAD.includes(name))
+  return { ...feeds, ...Object.fromEntries(spread.map(([name, value]) => [name, repeatRows(value, rows)])) }
+}
+
+// What a capture keeps of each position.
+const SPREAD: readonly string[] = ['residual', 'inner', 'encoded']
+
+function repeatRows({ dtype, shape, data }: AnyTensor, times: number): AnyTensor {
+  if (dtype !== 'float32') throw new WhicheditError('E_INTERNAL', { what: 'a captured activation is not of float32' })
+  const repeated = new Float32Array(data.length * times)
+  for (let i = 0; i < times; i++) repeated.set(data, i * data.length)
+  return tensor(repeated, [(shape[0] ?? 0) * times, ...shape.slice(1)])
+}
+
+/** What says where the positions of a resumed run stand. */
+function placesOf(
+  network: Network,
+  tokens: TokenBatch,
+  encoder: Stack | null,
+  decoder: Stack,
+): Record<string, AnyTensor> {
+  if (encoder !== null) return encoderDecoderFeeds(network, tokens, encoder, decoder)
+  return placeFeeds(network, decoder.first, decoder.length, decoder.first[0])
 }
 
 function stack(first: readonly number[], end: readonly number[]): Stack {

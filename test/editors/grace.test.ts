@@ -5,8 +5,9 @@ import type { Fact } from '../../src/facts/fact.ts'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { CodebookPart, Patch } from '../../src/models/patch.ts'
-import { createRandom, type Random } from '../../src/tensor/random.ts'
+import { createRandom } from '../../src/tensor/random.ts'
 import { expectClose } from '../support/close.ts'
+import { givenRandom } from '../support/given-random.ts'
 import { recordLosses } from '../support/record-losses.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
@@ -40,13 +41,6 @@ beforeAll(async () => {
 })
 afterAll(() => base.close())
 
-/** Random numbers that are given beforehand: the oracle's own, from another generator. */
-function given(numbers: readonly number[]): Random {
-  let next = 0
-  const uniform = () => numbers[next++] ?? Number.NaN
-  return { ...createRandom(0), uniform, stream: () => given(numbers) }
-}
-
 /** One edit of a stream: the model it starts from, the patch it gives. */
 async function edit(fact: Fact, history: readonly Patch[], hparams = settings, random = createRandom(1)) {
   const model = history.reduce((edited: LanguageModel, patch) => edited.withPatch(patch), base)
@@ -71,7 +65,7 @@ test('builds the codebook that PyTorch builds, through every branch of the algor
   expect(edits.map(({ branch }) => branch)).toEqual(['empty', 'new', 'grow', 'split', 'inside'])
   const history: Patch[] = []
   for (const golden of edits) {
-    const { patch, book, losses } = await edit(makeFact(golden), history, settings, given(golden.start))
+    const { patch, book, losses } = await edit(makeFact(golden), history, settings, givenRandom(golden.start))
     expectClose(losses, golden.losses, F32_FORWARD, `${golden.name}: losses`)
     expectClose(book.keys.data, golden.keys, F32_FORWARD, `${golden.name}: keys`)
     expectClose(book.values.data, golden.values, F32_DESCENT, `${golden.name}: values`)

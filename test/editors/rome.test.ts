@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rome } from '../../src/editors/rome.ts'
-import { addToGram, type Covariance, factorGram, solveCovariance } from '../../src/editors/steps/covariance.ts'
+import { addToGrams, type Covariance, factorGram, solveCovariance } from '../../src/editors/steps/covariance.ts'
 import { averageRows, readKeys } from '../../src/editors/steps/keys.ts'
 import { promptAfter, tokenizeSubject } from '../../src/editors/steps/subject.ts'
 import { findTargetValue } from '../../src/editors/steps/target-value.ts'
@@ -61,8 +61,9 @@ describe('against PyTorch, step by step', () => {
     const size = model.config.mlpWidth
     const gram = { size, sum: new Float64Array(size * size), tokens: 0 }
     const rows = GOLDEN.rows.map((row) => Int32Array.from(row))
-    await addToGram(gram, model, settings.layer, rows.slice(0, 11))
-    await addToGram(gram, model, settings.layer, rows.slice(11))
+    const sums = [{ layer: settings.layer, gram }]
+    await addToGrams(model, rows.slice(0, 11), sums)
+    await addToGrams(model, rows.slice(11), sums)
     covariance = await factorGram(gram, settings.ridge)
   })
   afterAll(() => model.close())

@@ -39,7 +39,12 @@ const MEASURED = {
   none: 175,
   'ft-l': 235,
   'ft-m': 215,
+  lora: 252,
+  kn: 513,
   rome: 595,
+  'r-rome': 595,
+  memit: 710,
+  emmet: 581,
   grace: 216,
   ike: 1360,
 }

@@ -248,6 +248,7 @@ describe('bad requests', () => {
   test('a weight that is not there is refused by name', async () => {
     await expect(model.weight('model.layers.9.mlp.down_proj.weight')).rejects.toMatchObject({ code: 'E_WEIGHT' })
     expect(() => model.weightName('mlp-down', 4)).toThrow(/E_SITE|layers 0 to 3/)
+    expect(() => model.weightShape('no.such.weight')).toThrow(/E_WEIGHT|no.such.weight/)
   })
 
   test('numbers that are not finite do not pass', async () => {

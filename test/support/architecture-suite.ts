@@ -4,13 +4,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LossTerm, Position, RunRequest, Site, TokenBatch, Write } from '../../src/models/model.ts'
 import { layerOf } from '../../src/models/window.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
+import { createRandom } from '../../src/tensor/random.ts'
+import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose } from './close.ts'
 import { openTinyModel, type TinyModel } from './tiny-model.ts'
 
 /** Rounding in float32 over four layers; PyTorch and the runtime add in different orders. */
 const F32_FORWARD = { absolute: 1e-4 }
 const F32_GRADIENT = { relative: 1e-3 }
+
+/** Roles of a layer's linear layers that every architecture has. */
+const ROLES = ['attention-query', 'attention-value', 'attention-output', 'mlp-up', 'mlp-down'] as const
 
 interface Row {
   ids: number[]
@@ -150,6 +154,84 @@ export function describeArchitecture(name: TinyModel): void {
       }
     })
 
+    test('gives the vectors that tokens are embedded as, which differ from the first layer by their positions alone', async () => {
+      const ids = [9, 5, 9]
+      const { data, shape } = await model.tokenVectors(ids)
+      const { width } = model.config
+      expect(shape).toEqual([ids.length, width])
+      expect(data.slice(2 * width)).toEqual(data.slice(0, width))
+      const at = ids.map((_, row) => ({ row, token: 0 }))
+      const rows = ids.map((id) => Int32Array.of(id))
+      const { reads } = await model.run({ tokens: { rows }, read: [{ site: 'block-input.0', at }] })
+      const added = Array.from(reads[0]?.data ?? [], (value, i) => value - (data[i] ?? 0)) // the same for all: one position
+      expectClose(added.slice(width, 2 * width), added.slice(0, width), F32_FORWARD)
+      expect(Math.max(...data.map(Math.abs))).toBeGreaterThan(0)
+    })
+
+    test('one captured row serves several, with a write to the input of the down-projection where they resume', async () => {
+      const [row] = golden.gradientRows
+      if (row === undefined) throw new Error('no row')
+      const last = row.ids.length - 1
+      const layer = model.config.encoderLayers
+      const site: Site = `mlp-inner.${layer}`
+      const one = batchOf([row])
+      const place = { row: 0, token: last }
+      const { reads } = await model.run({ tokens: one, read: [{ site, at: [place] }] })
+      const inner = reads[0]?.data ?? new Float32Array()
+      const { capture } = await model.run({ tokens: one, capture: { layer, from: [last] } })
+
+      const shares = [0.25, 1, 0.5]
+      const value = tensor(Float32Array.from(shares.flatMap((share) => [...inner].map((x) => share * x))), [
+        shares.length,
+        inner.length,
+      ])
+      const at = shares.map((_, index) => ({ row: index, token: last, index }))
+      const request: RunRequest = {
+        tokens: batchOf(shares.map(() => row)),
+        write: [{ site, mode: 'replace', value, at }],
+        loss: [{ kind: 'nll', at: at.map((position) => ({ ...position, target: 9, weight: 1 })) }],
+        read: [{ site: 'logits', at }],
+        gradientOf: [site],
+      }
+      const whole = await model.run(request)
+      const resumed = await model.run({ ...request, ...(capture ? { resume: capture } : {}) })
+      expectClose(resumed.reads[0]?.data, whole.reads[0]?.data ?? [], F32_FORWARD, 'logits')
+      expectClose(resumed.gradients[site]?.data, whole.gradients[site]?.data ?? [], F32_GRADIENT, 'gradients')
+    })
+
+    test.each(ROLES)(
+      'what is added to the weight of %s is trained by gradients that follow from its own',
+      async (role) => {
+        const layer = model.config.layers - 1
+        const name = model.weightName(role, layer)
+        const weight = await model.weight(name)
+        const [into, out] = model.weightShape(name)
+        expect(weight.shape).toEqual([into, out])
+        const [left, right] = [randomTensor([into, 2]), randomTensor([2, out])]
+        const loss = [{ kind: 'nll', at: golden.gradients[0]?.nll ?? [] }] as const
+        const tokens = batchOf(golden.gradientRows)
+        const trained = await model.run({
+          tokens,
+          loss,
+          lowRank: { [name]: { left, right } },
+          gradientOf: [`left ${name}`, `right ${name}`],
+        })
+
+        const sum = tensor(
+          multiply(left, right).data.map((value, i) => value + (weight.data[i] ?? 0)),
+          weight.shape,
+        )
+        const whole = await model.run({ tokens, loss, weights: { [name]: sum }, gradientOf: [name] })
+        const gradient = whole.gradients[name] ?? sum // [in, out]
+        expectClose(trained.lossTerms, whole.lossTerms, { relative: 1e-4 }, 'loss')
+        const { [`left ${name}`]: ofLeft, [`right ${name}`]: ofRight } = trained.gradients
+        expectClose(ofLeft?.data, multiply(gradient, transposed(right)).data, F32_GRADIENT, 'left')
+        expectClose(ofRight?.data, multiply(transposed(left), gradient).data, F32_GRADIENT, 'right')
+        const patched = model.withPatch({ parts: [{ kind: 'low-rank', weight: name, left, right }], report: {} })
+        expectClose((await patched.run({ tokens, loss })).lossTerms, whole.lossTerms, { relative: 1e-4 }, 'patch')
+      },
+    )
+
     test('writes on greedily as PyTorch does, alone and in a batch of unequal rows', async () => {
       const prompts = golden.generations.map(({ prompt }) => prompt)
       const maxNewTokens = Math.max(...golden.generations.map(({ ids }) => ids.length))
@@ -170,4 +252,31 @@ function batchOf(rows: readonly Row[]): TokenBatch {
 
 function fromGolden({ shape, data }: { shape: number[]; data: number[] }) {
   return tensor(Float32Array.from(data), shape)
+}
+
+function randomTensor(shape: readonly [number, number]): Tensor {
+  const random = createRandom(`factor ${shape}`)
+  return tensor(
+    Float32Array.from({ length: shape[0] * shape[1] }, () => 0.1 * random.normal()),
+    shape,
+  )
+}
+
+function multiply(a: Tensor, b: Tensor): Tensor {
+  const [rows = 0, inner = 0] = a.shape
+  const [, columns = 0] = b.shape
+  const data = Float32Array.from({ length: rows * columns }, (_, at) => {
+    const [row, column] = [Math.floor(at / columns), at % columns]
+    let total = 0
+    for (let i = 0; i < inner; i++) total += (a.data[row * inner + i] ?? 0) * (b.data[i * columns + column] ?? 0)
+    return total
+  })
+  return tensor(data, [rows, columns])
+}
+
+function transposed({ shape: [rows = 0, columns = 0], data }: Tensor): Tensor {
+  return tensor(
+    data.map((_, at) => data[(at % rows) * columns + Math.floor(at / rows)] ?? 0),
+    [columns, rows],
+  )
 }

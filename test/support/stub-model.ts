@@ -63,8 +63,10 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
     },
     patches,
     run: async () => refuse(),
+    tokenVectors: async () => refuse(),
     weight: async () => refuse(),
     weightName: refuse,
+    weightShape: refuse,
     score: async (queries) => {
       await sleep(options.delayMs ?? 0)
       return queries.map(({ prompt, target }) => {

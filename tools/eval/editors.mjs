@@ -5,6 +5,8 @@
  *   npm run eval:editors -- --model smollm2-135m --facts ../shared/data/counterfact.json --methods rome,ft-m --cases 20
  *     --text FILE             text for covariances (default: text that the model writes)
  *     --set rome.layer=5      a setting, any number of times
+ *     --batch N               so many facts in one edit, of methods that take several (default: 1)
+ *     --any                   also facts that the model does not know
  *     --out FILE              all numbers as JSON
  *     --from FILE             takes the numbers from such a file, measures nothing
  *     --write-docs            puts the table into docs/methods.md, between its markers
@@ -31,6 +33,8 @@ const { values: options } = parseArgs({
     methods: { type: 'string', default: Object.keys(EDITORS).join() },
     cases: { type: 'string', default: '20' },
     skip: { type: 'string', default: '0' },
+    batch: { type: 'string', default: '1' },
+    any: { type: 'boolean', default: false },
     text: { type: 'string' },
     set: { type: 'string', multiple: true, default: [] },
     seed: { type: 'string', default: '1' },
@@ -96,8 +100,10 @@ async function knownFacts() {
       scores[i].ids.every((id, t) => id === scores[i].argmax[t]) || saysTarget(written[i].text, prompt, [targetOld]),
   )
   const first = Number(options.skip)
-  const cases = known.slice(first, first + Number(options.cases))
-  const about = `${known.length} of ${asked.length} facts are known to the model; ${cases.length} are edited, one at a time`
+  const cases = (options.any ? asked : known).slice(first, first + Number(options.cases))
+  const share = `${known.length} of ${asked.length} facts are known to the model`
+  const howMany = options.batch === '1' ? 'one at a time' : `${options.batch} at a time by methods that take several`
+  const about = `${share}; ${cases.length}${options.any ? ' of all' : ''} are edited, ${howMany}`
   console.error(about)
   const chosen = new Set(cases)
   return { cases, others: facts.filter((fact) => !chosen.has(fact)), about }
@@ -111,11 +117,18 @@ async function measureMethod(editor, cases, material) {
   const random = ctx.random.stream(editor.name)
   const [prepareS, prepared] = await timed(() => editor.prepare?.({ model, hparams, material }, { ...ctx, random }))
   const rows = []
-  for (const fact of cases) {
-    const job = { model, facts: [fact], hparams, prepared, history: [] }
-    const [editS, patch] = await timed(() => editor.edit(job, { ...ctx, random: random.stream(fact.id) }))
-    rows.push({ id: fact.id, editS, report: patch.report, ...(await measureFact(fact, model.withPatch(patch))) })
-    console.error(`${editor.name} ${rows.length}/${cases.length} ${fact.subject}: ${JSON.stringify(rows.at(-1))}`)
+  const size = editor.batch === 'many' ? Number(options.batch) : 1
+  for (let start = 0; start < cases.length; start += size) {
+    const facts = cases.slice(start, start + size)
+    const job = { model, facts, hparams, prepared, history: [] }
+    const seeded = { ...ctx, random: random.stream(facts[0].id) }
+    const [batchS, patch] = await timed(() => editor.edit(job, seeded))
+    const edited = model.withPatch(patch)
+    for (const fact of facts) {
+      const editS = batchS / facts.length
+      rows.push({ id: fact.id, editS, report: patch.report, ...(await measureFact(fact, edited)) })
+      console.error(`${editor.name} ${rows.length}/${cases.length} ${fact.subject}: ${JSON.stringify(rows.at(-1))}`)
+    }
   }
   return { method: editor.name, hparams, cases: rows.length, prepareS, ...averages(rows), rows }
 }
@@ -172,7 +185,7 @@ async function writeDocs({ date, machine, node, model: name, facts, about, seed,
     const rates = ['rewrite', 'paraphrase', 'es', 'ps', 'free', 'freeParaphrase', 'agree'].map((rate) =>
       percent(found[rate]),
     )
-    return [`\`${method}\``, hparams.layer ?? '', ...rates, prepareS.toFixed(1), editS.toFixed(2)]
+    return [`\`${method}\``, layersOf(hparams), ...rates, prepareS.toFixed(1), editS.toFixed(2)]
   })
   const table = [
     `${name}, float32, ${facts}: ${about}. Seed ${seed}, covariances from ${text ?? 'text that the model writes'}. ${machine}, Node ${node}, ${date}.`,
@@ -183,6 +196,10 @@ async function writeDocs({ date, machine, node, model: name, facts, about, seed,
     '',
   ].join('\n')
   await putBetween(DOCS, 'MEASURED', table)
+}
+
+function layersOf({ layer, firstLayer, lastLayer }) {
+  return layer ?? (firstLayer === undefined ? '' : `${firstLayer}–${lastLayer}`)
 }
 
 async function timed(work) {

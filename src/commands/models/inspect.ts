@@ -32,7 +32,14 @@ interface EditableWeight {
   readonly shape: readonly number[]
 }
 
-const ROLES: readonly WeightRole[] = ['mlp-down', 'mlp-up', 'mlp-gate', 'attention-output']
+const ROLES: readonly WeightRole[] = [
+  'mlp-down',
+  'mlp-up',
+  'mlp-gate',
+  'attention-query',
+  'attention-value',
+  'attention-output',
+]
 
 /** Inspects a model. */
 export default class ModelsInspect extends BaseCommand {

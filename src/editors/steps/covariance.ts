@@ -5,7 +5,7 @@
  * without a ridge. Here sums and factor are float64, and C + ε·tr(C)/F·I is what is factored and reported on.
  *
  * Sums are kept in `cacheDir` by what determines them: model, layer and text. A job that was stopped goes on from its
- * last saved chunk.
+ * last saved chunk. Several layers are gathered in one pass over the text.
  */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ import {
   type Solution,
   solvePositiveDefinite,
 } from '../../tensor/linalg.ts'
-import type { MethodMemory } from '../editor.ts'
+import type { HparamSpec, MethodMemory } from '../editor.ts'
 import { type CalibrationText, CHUNK_TOKENS, openCalibrationText, ROW_TOKENS } from './calibration-text.ts'
 import { readGramFile, writeGramFile } from './gram-file.ts'
 
@@ -29,16 +29,45 @@ const SAVE_EVERY_MS = 20_000
 /** Changes when the sums may change. */
 const VERSION = 1
 
-/** What the statistics are made of. */
-export interface CovarianceJob {
-  readonly model: LanguageModel
-  readonly layer: number
-  /** Plain text, or null: text that the model writes. */
-  readonly text: readonly string[] | null
+/** What a method that needs such statistics lets a user set. */
+export type StatisticsHparams = {
   /** Tokens wanted, as a multiple of the keys' length F. */
   readonly tokensPerUnit: number
   /** ε: what is added to the diagonal, as a share of its mean. */
   readonly ridge: number
+}
+
+/** What those settings mean. */
+export const STATISTICS_HPARAMS: HparamSpec<StatisticsHparams> = {
+  tokensPerUnit: {
+    meaning: 'tokens of text behind the covariance, as a multiple of the feed-forward width',
+    unit: '1',
+    range: [0.1, 1e6],
+    reference: 'mom2_n_samples',
+  },
+  ridge: {
+    meaning: "what is added to the covariance's diagonal, as a share of its mean",
+    unit: '1',
+    range: [0, 1],
+    reference: 'none',
+  },
+}
+
+/** What the statistics are made of. */
+interface StatisticsJob extends StatisticsHparams {
+  readonly model: LanguageModel
+  /** Plain text, or null: text that the model writes. */
+  readonly text: readonly string[] | null
+}
+
+/** The work of {@link prepareCovariance}. */
+export interface CovarianceJob extends StatisticsJob {
+  readonly layer: number
+}
+
+/** The work of {@link prepareCovariances}. */
+export interface CovariancesJob extends StatisticsJob {
+  readonly layers: readonly number[]
 }
 
 /** Statistics of keys, ready to be inverted. */
@@ -51,6 +80,11 @@ export interface Covariance {
   readonly factor: CholeskyFactor
   /** Estimate of ‖C‖₁·‖C⁻¹‖₁, with the ridge. */
   readonly condition: number
+}
+
+/** The same, with the layer it is of. */
+export interface LayerCovariance extends Covariance {
+  readonly layer: number
 }
 
 /** Sums over tokens: Σ k kᵀ [F, F]. */
@@ -72,29 +106,36 @@ const HELD = 1 / 2
 /** One runs the text, one writes it. */
 const SESSIONS = 2
 
-/** What the statistics of a layer take. */
-export function covarianceMemory(model: Footprint): Pick<MethodMemory, 'prepareBytes' | 'heldBytes'> {
+/** What the statistics of so many layers take. */
+export function covarianceMemory(model: Footprint, layers = 1): Pick<MethodMemory, 'prepareBytes' | 'heldBytes'> {
   const { config } = model
   const matrix = config.mlpWidth ** 2 * Float64Array.BYTES_PER_ELEMENT
   const work = { tokens: CHUNK_TOKENS, attended: ROW_TOKENS, logits: 0 }
   const text = CACHES * cacheBytes(config, CHUNK_TOKENS, config.layers) + forwardBytes(model, work)
   const chunk = (CHUNK_MATRICES * matrix) / 2
   return {
-    prepareBytes: MATRICES * matrix + chunk + text + sessionBytes(model, SESSIONS),
-    heldBytes: MATRICES_HELD * matrix + HELD * forwardBytes(model, work) + sessionBytes(model, SESSIONS),
+    prepareBytes:
+      (MATRICES + MATRICES_HELD * (layers - 1)) * matrix + layers * chunk + text + sessionBytes(model, SESSIONS),
+    heldBytes: layers * MATRICES_HELD * matrix + HELD * forwardBytes(model, work) + sessionBytes(model, SESSIONS),
   }
 }
 
-/** Gathers the statistics, or finds them in the cache. @throws E_NOT_POSITIVE_DEFINITE where text and ridge are too small. */
+/** Gathers the statistics of a layer, or finds them in the cache. @throws E_NOT_POSITIVE_DEFINITE where text and ridge are too small. */
 export async function prepareCovariance(job: CovarianceJob, ctx: Context): Promise<Covariance> {
-  const { model, layer, tokensPerUnit, ridge } = job
-  const size = model.config.mlpWidth
-  const text = await openCalibrationText(model, job.text, tokensPerUnit * size, ctx)
-  const key = createHash('sha256')
-    .update(JSON.stringify([VERSION, model.id, layer, text.id]))
-    .digest('hex')
-  const file = join(ctx.cacheDir, `covariance-${key.slice(0, 32)}.bin`)
-  return factorGram(await gatherGram({ model, layer, text, file, key }, ctx), ridge)
+  const text = await openText(job, ctx)
+  const sums = await openSums(job.model, job.layer, text, ctx)
+  await gatherSums(job.model, text, [sums], ctx)
+  return factorGram(sums.gram, job.ridge)
+}
+
+/** The statistics of several layers, in their order, from one pass over the text. @throws E_NOT_POSITIVE_DEFINITE as for one. */
+export async function prepareCovariances(job: CovariancesJob, ctx: Context): Promise<LayerCovariance[]> {
+  const text = await openText(job, ctx)
+  const all = await Promise.all(job.layers.map((layer) => openSums(job.model, layer, text, ctx)))
+  await gatherSums(job.model, text, all, ctx)
+  const covariances: LayerCovariance[] = []
+  for (const { layer, gram } of all) covariances.push({ layer, ...(await factorGram(gram, job.ridge)) })
+  return covariances
 }
 
 /** C⁻¹ k for rows of keys [R, F]. */
@@ -102,19 +143,29 @@ export function solveCovariance({ matrix, factor }: Covariance, keys: Float64Arr
   return solvePositiveDefinite(matrix, factor, keys)
 }
 
-/** Adds rows of tokens to the sums. */
-export async function addToGram(
-  gram: Gram,
+/** For an edit's report: how much text stands behind the statistics, and the worst condition among them. */
+export function describeCovariances(all: readonly Covariance[]): Record<string, number> {
+  return {
+    covarianceTokens: Math.min(...all.map(({ tokens }) => tokens)),
+    covarianceCondition: Math.max(...all.map(({ condition }) => condition)),
+  }
+}
+
+/** Adds rows of tokens to the sums of layers. */
+export async function addToGrams(
   model: LanguageModel,
-  layer: number,
   rows: readonly Int32Array[],
+  sums: readonly { readonly layer: number; readonly gram: Gram }[],
 ): Promise<void> {
   if (rows.length === 0) return
-  const { reads } = await model.run({ tokens: { rows }, read: [{ site: `mlp-inner.${layer}`, at: 'all', as: 'gram' }] })
-  reads[0]?.data.forEach((value, i) => {
-    gram.sum[i] = (gram.sum[i] ?? 0) + value
+  const read = sums.map(({ layer }) => ({ site: `mlp-inner.${layer}`, at: 'all', as: 'gram' }) as const)
+  const { reads } = await model.run({ tokens: { rows }, read })
+  sums.forEach(({ gram }, i) => {
+    reads[i]?.data.forEach((value, j) => {
+      gram.sum[j] = (gram.sum[j] ?? 0) + value
+    })
+    gram.tokens += rows.reduce((count, row) => count + row.length, 0)
   })
-  gram.tokens += rows.reduce((count, row) => count + row.length, 0)
 }
 
 /** The mean of the sums, with the ridge, factored. The sums become the mean: at 16,384 numbers a key a copy would take 2 GiB. */
@@ -128,27 +179,47 @@ export async function factorGram({ size, sum: matrix, tokens }: Gram, ridge: num
   return { size, tokens, matrix, factor, condition: estimateCondition(matrix, factor) }
 }
 
-interface GramJob {
-  readonly model: LanguageModel
+/** The sums of one layer as far as they go, and where they are kept. */
+interface Sums {
   readonly layer: number
-  readonly text: CalibrationText
   readonly file: string
   readonly key: string
+  readonly gram: Gram
+  chunks: number
 }
 
-async function gatherGram({ model, layer, text, file, key }: GramJob, ctx: Context): Promise<Gram> {
+function openText({ model, text, tokensPerUnit }: StatisticsJob, ctx: Context): Promise<CalibrationText> {
+  return openCalibrationText(model, text, tokensPerUnit * model.config.mlpWidth, ctx)
+}
+
+async function openSums(model: LanguageModel, layer: number, text: CalibrationText, ctx: Context): Promise<Sums> {
+  const key = createHash('sha256')
+    .update(JSON.stringify([VERSION, model.id, layer, text.id]))
+    .digest('hex')
+  const file = join(ctx.cacheDir, `covariance-${key.slice(0, 32)}.bin`)
   const saved = await readGramFile(file, key)
   const size = model.config.mlpWidth
   const gram: Gram = saved?.gram ?? { size, sum: new Float64Array(size * size), tokens: 0 }
+  return { layer, file, key, gram, chunks: saved?.chunks ?? 0 }
+}
+
+async function gatherSums(
+  model: LanguageModel,
+  text: CalibrationText,
+  all: readonly Sums[],
+  ctx: Context,
+): Promise<void> {
   let lastSave = ctx.now()
-  for (let chunk = saved?.chunks ?? 0; chunk < text.chunks; chunk++) {
+  for (let chunk = Math.min(...all.map(({ chunks }) => chunks)); chunk < text.chunks; chunk++) {
     ctx.signal.throwIfAborted()
-    await addToGram(gram, model, layer, await text.rows(chunk))
-    ctx.progress({ task: `covariance of mlp-inner.${layer}`, done: chunk + 1, total: text.chunks, unit: 'chunks' })
+    const open = all.filter(({ chunks }) => chunks === chunk)
+    await addToGrams(model, await text.rows(chunk), open)
+    for (const sums of open) sums.chunks += 1
+    const task = `covariance of ${open.map(({ layer }) => `mlp-inner.${layer}`).join(', ')}`
+    ctx.progress({ task, done: chunk + 1, total: text.chunks, unit: 'chunks' })
     if (chunk + 1 === text.chunks || ctx.now() - lastSave > SAVE_EVERY_MS) {
-      await writeGramFile(file, key, { gram, chunks: chunk + 1 })
+      for (const { file, key, gram, chunks } of open) await writeGramFile(file, key, { gram, chunks })
       lastSave = ctx.now()
     }
   }
-  return gram
 }

@@ -10,16 +10,39 @@ export interface Differentiated {
   readonly gradient: Tensor
 }
 
-/** Runs a request that has a loss, and takes the loss's gradient for `name`: a write's site, or a weight given in the request. */
+/** A loss with several gradients, in the order asked. */
+export interface DifferentiatedAll {
+  readonly loss: number
+  /** Each in the shape of what it was taken for. */
+  readonly gradients: readonly Tensor[]
+  /** What the request reads. */
+  readonly reads: readonly Tensor[]
+}
+
+/** Runs a request that has a loss, and takes the loss's gradient for `name`: one of those of `RunRequest.gradientOf`. */
 export async function differentiate(
   model: LanguageModel,
   request: Omit<RunRequest, 'gradientOf'>,
   name: string,
 ): Promise<Differentiated> {
-  const { loss, gradients } = await model.run({ ...request, gradientOf: [name] })
-  const gradient = gradients[name]
-  if (loss === undefined || gradient === undefined) {
-    throw new WhicheditError('E_INTERNAL', { what: `differentiate: the model gave no loss or no gradient for ${name}` })
-  }
+  const { loss, gradients } = await differentiateAll(model, request, [name])
+  const [gradient] = gradients
+  if (gradient === undefined)
+    throw new WhicheditError('E_INTERNAL', { what: 'differentiate: one gradient for one name' })
   return { loss, gradient }
+}
+
+/** The same for several names, in one run. */
+export async function differentiateAll(
+  model: LanguageModel,
+  request: Omit<RunRequest, 'gradientOf'>,
+  names: readonly string[],
+): Promise<DifferentiatedAll> {
+  const { loss, gradients, reads } = await model.run({ ...request, gradientOf: names })
+  const found = names.flatMap((name) => gradients[name] ?? [])
+  if (loss === undefined || found.length < names.length) {
+    const what = `differentiate: the model gave no loss or not all gradients for ${names.join(', ')}`
+    throw new WhicheditError('E_INTERNAL', { what })
+  }
+  return { loss, gradients: found, reads }
 }

@@ -3,23 +3,19 @@
  *
  *   W ← Adam(W, ∂loss/∂W), then W ← clamp(W, W₀ − ε, W₀ + ε) elementwise, until the mean loss of an epoch is small
  *
- * W the down-projection of one layer, W₀ its value before, ε the norm limit (the ROME paper's "FT+L").
- *   prompt-last  loss = mean over the target's tokens tⱼ of −log p(tⱼ | prompt): all read at the prompt's last token
- *   target-new   loss = mean over the target's tokens tⱼ of −log p(tⱼ | prompt, t₁ … tⱼ₋₁): teacher forcing
- * Reference code: zjunlp/EasyEdit `models/ft/ft_main.py`, matched in the order of loss, stop, step and projection; a batch
- * whose loss is small enough already takes no step. Layers below W never change, so they are computed once.
+ * W the down-projection of one layer, W₀ its value before, ε the norm limit (the ROME paper's "FT+L"). The objectives are those
+ * of `train-on-facts.ts`. Reference code: zjunlp/EasyEdit `models/ft/ft_main.py`, matched in the order of loss, stop, step and
+ * projection. Layers below W never change, so they are computed once.
  */
 import type { Context } from '../../context.ts'
 import type { Fact } from '../../facts/fact.ts'
 import { type Footprint, gradientBytes, sessionBytes } from '../../models/footprint.ts'
-import type { LanguageModel, RunRequest } from '../../models/model.ts'
+import type { LanguageModel } from '../../models/model.ts'
 import type { Patch } from '../../models/patch.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { tensor } from '../../tensor/tensor.ts'
 import type { HparamSpec, MethodMemory } from '../editor.ts'
-import { createAdam } from './adam.ts'
-import { differentiate } from './differentiate.ts'
-import { forceTarget, type TargetTokens, tokenizeTarget, type WeightedTarget } from './target-tokens.ts'
+import { batchFacts, type Objective, trainOnFacts } from './train-on-facts.ts'
 
 /** Settings of fine-tuning. */
 export type FineTuneHparams = {
@@ -91,9 +87,6 @@ export function fineTuneMemory(model: Footprint, { layer, batchSize }: FineTuneH
   }
 }
 
-/** What is minimised. */
-export type Objective = 'prompt-last' | 'target-new'
-
 /** The work of {@link fineTune}. */
 export interface FineTuneJob {
   readonly model: LanguageModel
@@ -102,36 +95,27 @@ export interface FineTuneJob {
   readonly hparams: FineTuneHparams
 }
 
-/** Facts that take one step of Adam together. */
-interface Batch {
-  readonly facts: number
-  readonly request: Pick<RunRequest, 'tokens' | 'loss' | 'resume'>
-}
-
 /** Trains the matrix and gives back its change. The losses reported are those of the first and the last epoch, each before its steps. */
-export async function fineTune(job: FineTuneJob, ctx: Context): Promise<Patch> {
-  const { model, hparams } = job
-  const name = model.weightName('mlp-down', hparams.layer)
+export async function fineTune({ model, facts, objective, hparams }: FineTuneJob, ctx: Context): Promise<Patch> {
+  const { layer, batchSize, learningRate, steps, stopLoss, normLimit } = hparams
+  const name = model.weightName('mlp-down', layer)
   const before = await model.weight(name) // [F, D]
   const weight = tensor(before.data.slice(), before.shape)
-  const batches = await makeBatches(job, ctx)
-  const adam = createAdam(weight.data.length, hparams.learningRate)
-
-  const losses: number[] = []
-  for (let epoch = 0; epoch < hparams.steps; epoch++) {
-    let sum = 0
-    for (const { request, facts } of batches) {
-      ctx.signal.throwIfAborted()
-      const { loss, gradient } = await differentiate(model, { ...request, weights: { [name]: weight } }, name)
-      sum += loss * facts
-      if (loss < hparams.stopLoss) continue
-      adam.step(weight.data, gradient.data)
-      if (hparams.normLimit > 0) clampAround(weight.data, before.data, hparams.normLimit)
-    }
-    losses.push(sum / job.facts.length)
-    ctx.progress({ task: 'fine-tuning', done: epoch + 1, total: hparams.steps, unit: 'epochs' })
-    if (sum / job.facts.length < hparams.stopLoss) break
-  }
+  const losses = await trainOnFacts(
+    {
+      model,
+      batches: await batchFacts({ model, facts, objective, batchSize, fromLayer: layer }, ctx),
+      parameters: [{ name, values: weight.data, learningRate }],
+      given: { weights: { [name]: weight } },
+      steps,
+      stopLoss,
+      afterStep: () => {
+        if (normLimit > 0) clampAround(weight.data, before.data, normLimit)
+      },
+      task: 'fine-tuning',
+    },
+    ctx,
+  )
 
   const delta = tensor(
     weight.data.map((value, i) => value - (before.data[i] ?? 0)),
@@ -146,28 +130,6 @@ export async function fineTune(job: FineTuneJob, ctx: Context): Promise<Patch> {
       relativeChange: norm(delta.data) / norm(before.data),
     },
   }
-}
-
-async function makeBatches(job: FineTuneJob, ctx: Context): Promise<Batch[]> {
-  const { model, facts, objective, hparams } = job
-  const batches: Batch[] = []
-  for (let start = 0; start < facts.length; start += hparams.batchSize) {
-    ctx.signal.throwIfAborted()
-    const chosen = facts.slice(start, start + hparams.batchSize)
-    const forced = await Promise.all(chosen.map((fact) => tokenizeTarget(model.tokenizer, fact.prompt, fact.targetNew)))
-    const rows = forced.map((tokens) => (objective === 'prompt-last' ? tokens.prompt : tokens.row))
-    const places = objective === 'prompt-last' ? predictFromPromptEnd : forceTarget
-    const at = forced.flatMap((tokens, row) => places(tokens, row, 1 / chosen.length))
-    const tokens = { rows, promptLengths: forced.map(({ prompt }) => prompt.length) }
-    const { capture } = await model.run({ tokens, capture: { layer: hparams.layer } })
-    batches.push({ facts: chosen.length, request: { tokens, resume: capture, loss: [{ kind: 'nll', at }] } })
-  }
-  return batches
-}
-
-/** Every token of the target predicted from the prompt's last token, all with the same share of the weight. */
-function predictFromPromptEnd(tokens: TargetTokens, row: number, weight: number): WeightedTarget[] {
-  return forceTarget(tokens, row, weight).map((place) => ({ ...place, token: tokens.prompt.length - 1 }))
 }
 
 /** Puts every number back that went further than `limit` from where it was. */

@@ -43,3 +43,8 @@ export function averageRows({ shape: [rows = 0, width = 0], data }: Tensor): Flo
   for (let i = 0; i < data.length; i++) mean[i % width] = (mean[i % width] ?? 0) + (data[i] ?? 0) / rows
   return mean
 }
+
+/** The first row of [R, N]. */
+export function firstRow({ shape: [, width = 0], data }: Tensor): Float32Array {
+  return data.subarray(0, width)
+}

@@ -24,15 +24,13 @@ import { cacheBytes, type Footprint, forwardBytes, gradientBytes, sessionBytes }
 import type { LanguageModel, LossTerm, RunRequest, TokenBatch } from '../../models/model.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
+import type { HparamSpec } from '../editor.ts'
 import { createAdam } from './adam.ts'
 import { prefixesOffStart, promptAfter, tokenizeSubject } from './subject.ts'
 import { forceTarget, tokenizeTarget } from './target-tokens.ts'
 
-/** Settings of the descent. */
-export interface TargetValueSettings {
-  readonly layer: number
-  /** What δ is added to: the feed-forward's output (ROME) or the residual stream after the layer (MEMIT). */
-  readonly site: 'mlp-output' | 'block-output'
+/** What a method that seeks such a value lets a user set. */
+export type TargetValueHparams = {
   /** Losses computed; one update fewer. */
   readonly steps: number
   readonly learningRate: number
@@ -43,6 +41,49 @@ export interface TargetValueSettings {
   /** Largest ‖δ‖, as a multiple of ‖v₀‖. */
   readonly clamp: number
   readonly stopLoss: number
+}
+
+/** What those settings mean. */
+export const TARGET_VALUE_HPARAMS: HparamSpec<TargetValueHparams> = {
+  steps: {
+    meaning: 'most losses computed while the value is sought',
+    unit: 'steps',
+    range: [1, 1000],
+    whole: true,
+    reference: 'v_num_grad_steps',
+  },
+  learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-6, 100], reference: 'v_lr' },
+  klFactor: {
+    meaning: 'weight of keeping what the model says after "{subject} is a"',
+    unit: '1',
+    range: [0, 1000],
+    reference: 'kl_factor',
+  },
+  weightDecay: {
+    meaning: 'weight of keeping the change of the value small',
+    unit: '1',
+    range: [0, 1000],
+    reference: 'v_weight_decay',
+  },
+  clamp: {
+    meaning: 'largest change of the value, as a multiple of its own length',
+    unit: '1',
+    range: [1e-3, 1000],
+    reference: 'clamp_norm_factor',
+  },
+  stopLoss: {
+    meaning: 'loss below which the value is good enough',
+    unit: 'nats',
+    range: [0, 100],
+    reference: '5e-2 in compute_v.py',
+  },
+}
+
+/** Settings of the descent. */
+export interface TargetValueSettings extends TargetValueHparams {
+  readonly layer: number
+  /** What δ is added to: the feed-forward's output (ROME) or the residual stream after the layer (MEMIT). */
+  readonly site: 'mlp-output' | 'block-output'
 }
 
 /** The work of {@link findTargetValue}. */
@@ -125,6 +166,48 @@ export async function findTargetValue(job: TargetValueJob, ctx: Context): Promis
     shrinkTo(delta, settings.clamp * length)
   }
   return { initial, delta, losses, targetProbability: Math.exp(-(losses.at(-1)?.target ?? 0)) }
+}
+
+/** Values found for many facts. */
+export interface TargetValues {
+  /** v₀ + δ, a row a fact [N, D] */
+  readonly values: Float64Array
+  /** For an edit's report: of the losses the means over facts, of the new answers' probabilities the geometric mean and the least. */
+  readonly report: Readonly<Record<string, number>>
+}
+
+/** Descends to a value for each of many facts, one after another, each alone on the model. */
+export async function findTargetValues(
+  model: LanguageModel,
+  facts: readonly Pick<TargetValueJob, 'fact' | 'prefixes'>[],
+  settings: TargetValueSettings,
+  ctx: Context,
+): Promise<TargetValues> {
+  const { width } = model.config
+  const values = new Float64Array(facts.length * width)
+  const found: TargetValue[] = []
+  for (const [i, { fact, prefixes }] of facts.entries()) {
+    const progress: Context['progress'] = ({ task, done, total = 0, unit }) =>
+      ctx.progress({ task, done: i * total + done, total: facts.length * total, unit })
+    const value = await findTargetValue({ model, fact, prefixes, settings }, { ...ctx, progress })
+    values.set(
+      value.initial.map((start, j) => start + (value.delta[j] ?? 0)),
+      i * width,
+    )
+    found.push(value)
+  }
+  return { values, report: describeValues(found) }
+}
+
+function describeValues(found: readonly TargetValue[]): Record<string, number> {
+  const mean = (of: (value: TargetValue) => number) => found.reduce((sum, value) => sum + of(value), 0) / found.length
+  return {
+    targetProbability: Math.exp(mean(({ targetProbability }) => Math.log(targetProbability))),
+    targetProbabilityLeast: Math.min(...found.map(({ targetProbability }) => targetProbability)),
+    steps: mean(({ losses }) => losses.length),
+    lossFirst: mean(({ losses }) => losses[0]?.total ?? 0),
+    lossLast: mean(({ losses }) => losses.at(-1)?.total ?? 0),
+  }
 }
 
 /** Runs all rows once: v₀, p₀, and what of the rows no δ can change. */

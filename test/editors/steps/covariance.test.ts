@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../../src/context.ts'
-import { prepareCovariance, solveCovariance } from '../../../src/editors/steps/covariance.ts'
+import { prepareCovariance, prepareCovariances, solveCovariance } from '../../../src/editors/steps/covariance.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
 import { expectClose } from '../../support/close.ts'
 import { openTinyModel, testContext } from '../../support/tiny-model.ts'
@@ -51,6 +51,19 @@ test('a second call finds it in the cache; other settings of the text do not', a
   await prepareCovariance(job({ layer: 2 }), ctx)
   await prepareCovariance(job({ text: TEXT.slice(1) }), ctx)
   expect(events.length).toBeGreaterThan(count)
+  expect(readdirSync(ctx.cacheDir)).toHaveLength(3)
+})
+
+test('several layers take one pass, and each is what it is alone', async () => {
+  const [events, ctx]: [ProgressEvent[], ReturnType<typeof testContext>] = [[], testContext()]
+  const first = await prepareCovariance(job(), ctx)
+  const all = await prepareCovariances(
+    { ...job(), layers: [0, 1, 2] },
+    { ...ctx, progress: (event) => events.push(event) },
+  )
+  expect(all[1]).toEqual({ layer: 1, ...first })
+  expect(all[2]).toEqual({ layer: 2, ...(await prepareCovariance(job({ layer: 2 }), testContext())) })
+  expect(new Set(events.map(({ task }) => task))).toEqual(new Set(['covariance of mlp-inner.0, mlp-inner.2']))
   expect(readdirSync(ctx.cacheDir)).toHaveLength(3)
 })
 

@@ -1,0 +1,145 @@
+/**
+ * MEMIT, Mass-Editing Memory in a Transformer: many facts in one call, each as a value sought at the last of several layers and
+ * written into the down-projections of all of them.
+ *
+ *   zᵢ = hᵢ + argmin over δ of the loss in steps/target-value.ts, δ added to the residual stream after layer L
+ *   for l from the first layer to the last, L, each on the model as changed so far:
+ *     kᵢ  = the down-projection's input at the subject's last token, averaged over prefixes       (steps/fact-states.ts)
+ *     rᵢ  = (zᵢ − hᵢ) / (L − l + 1),  hᵢ the residual stream after layer L now                          (steps/spread.ts)
+ *     W_l ← W_l + R Kᵀ (λC_l + K Kᵀ)⁻¹                                                       (steps/least-squares.ts)
+ *
+ * C_l the mean of k kᵀ over ordinary text, λ what it weighs against a new fact. Meng et al. 2023, equation 14, §4.3 and
+ * algorithm 1. Reference code kmeng01/memit `memit/{memit_main,compute_z,compute_ks}.py`, matched: bare and prefixed
+ * prompts as two kinds, zᵢ and hᵢ of the bare prompt, float64 in the solve. Not matched: λ is a multiple of the feed-forward
+ * width, there a number for each model (steps/least-squares.ts says why); the loss is always that of the model's own
+ * output; and where a model without a begin-of-text token meets the subject as a text's first token, prefixed prompts alone
+ * count (`prefixesOffStart` says why). Papers write y = W k with W [D, F]; here W is [F, D]. As there, r is taken for what the
+ * down-projection itself lacks: where a norm stands behind it (Gemma 2 and 3), less is written; the report's `missingLast`
+ * says how much is not.
+ */
+import { sessionBytes } from '../models/footprint.ts'
+import type { Editor } from './editor.ts'
+import { checkFacts } from './steps/check-facts.ts'
+import { samplePrefixes } from './steps/context-templates.ts'
+import {
+  covarianceMemory,
+  describeCovariances,
+  type LayerCovariance,
+  prepareCovariances,
+  STATISTICS_HPARAMS,
+  type StatisticsHparams,
+} from './steps/covariance.ts'
+import { promptFact, readStatesMemory } from './steps/fact-states.ts'
+import { LAYER_RANGE_HPARAMS, type LayerRangeHparams, listLayers } from './steps/layer-range.ts'
+import { describeChanges, solveLeastSquares } from './steps/least-squares.ts'
+import { spreadOverLayers } from './steps/spread.ts'
+import {
+  findTargetValues,
+  TARGET_VALUE_HPARAMS,
+  type TargetValueHparams,
+  targetValueMemory,
+} from './steps/target-value.ts'
+
+/** Settings of MEMIT. */
+export type MemitHparams = LayerRangeHparams &
+  TargetValueHparams &
+  StatisticsHparams & {
+    readonly prefixes: number
+    readonly lambda: number
+  }
+
+/** What MEMIT needs to know of a model before any fact. */
+export interface MemitPreparation {
+  /** In order. */
+  readonly layers: readonly LayerCovariance[]
+  /** Text put before a prompt; the first is empty. */
+  readonly prefixes: readonly string[]
+}
+
+/** Tokens of a sampled prefix (`get_context_templates` in memit_main.py). */
+const PREFIX_TOKENS = 10
+/** The edited model is asked by graphs of its own. */
+const QUERY_SESSIONS = 2
+
+/** Mass-editing memory in a transformer. */
+export const memit: Editor<MemitHparams, MemitPreparation> = {
+  name: 'memit',
+  title: 'MEMIT',
+  summary: 'Writes many facts at once, spread over the feed-forward layers in which subjects are recalled.',
+  version: 1,
+  paper: {
+    authors: 'Meng et al.',
+    year: 2023,
+    title: 'Mass-Editing Memory in a Transformer',
+    url: 'https://arxiv.org/abs/2210.07229',
+    code: 'https://github.com/kmeng01/memit',
+  },
+  family: 'locate-then-edit',
+  batch: 'many',
+  needs: ['gradient', 'hidden', 'covariance'],
+  hparams: {
+    ...LAYER_RANGE_HPARAMS,
+    ...TARGET_VALUE_HPARAMS,
+    prefixes: {
+      meaning: 'sampled prefixes of 10 tokens',
+      unit: 'prefixes',
+      range: [0, 1000],
+      whole: true,
+      reference: '[(10, 5)] in memit_main.py',
+    },
+    lambda: {
+      meaning:
+        'weight of what the layer does to ordinary text against one new fact, as a multiple of the feed-forward width',
+      unit: '1',
+      range: [1e-6, 1e6],
+      reference: 'mom2_update_weight',
+    },
+    ...STATISTICS_HPARAMS,
+  },
+
+  memory(model, { firstLayer, lastLayer, prefixes }) {
+    const layers = lastLayer - firstLayer + 1
+    // The bare prompt and "{subject} is a" besides.
+    const rows = prefixes + 2
+    return {
+      ...covarianceMemory(model, layers),
+      editBytes:
+        targetValueMemory(model, { layer: lastLayer, rows }) +
+        readStatesMemory(model) +
+        sessionBytes(model, layers + 1),
+      queryBytes: sessionBytes(model, QUERY_SESSIONS),
+    }
+  },
+
+  async prepare({ model, hparams, material }, ctx) {
+    const { tokensPerUnit, ridge } = hparams
+    const layers = listLayers(memit, hparams)
+    return {
+      prefixes: await samplePrefixes(model, [{ tokens: PREFIX_TOKENS, count: hparams.prefixes }], ctx),
+      layers: await prepareCovariances({ model, layers, text: material.text, tokensPerUnit, ridge }, ctx),
+    }
+  },
+
+  async edit({ model, facts, hparams, prepared }, ctx) {
+    const { lastLayer, lambda } = hparams
+    const { layers, prefixes } = prepared
+    const prompted = await Promise.all(checkFacts(memit, facts).map((fact) => promptFact(model, fact, prefixes)))
+    const settings = { ...hparams, layer: lastLayer, site: 'block-output' } as const
+    const sought = await findTargetValues(model, prompted, settings, ctx)
+    const { values } = sought
+    const written = await spreadOverLayers(
+      { model, facts: prompted, layers, site: `block-output.${lastLayer}`, values, share: (left) => 1 / left },
+      (covariance, work) => solveLeastSquares({ ...work, covariance, lambda: lambda * covariance.size }),
+      ctx,
+    )
+    return {
+      parts: written.changes.map(({ part }) => part),
+      report: {
+        ...sought.report,
+        ...written.report,
+        ...(await describeChanges(model, written.changes)),
+        ...describeCovariances(layers),
+      },
+    }
+  },
+}

@@ -1,0 +1,119 @@
+/**
+ * The change of a matrix that gives many keys what they lack and does the least to typical keys.
+ *
+ *   minimise λ·mean over typical k of ‖ΔW k‖² + Σᵢ ‖ΔW kᵢ − rᵢ‖²
+ *   ⇒  ΔW = R Kᵀ (λC + K Kᵀ)⁻¹ = R (λI + Kᵀ C⁻¹ K)⁻¹ Kᵀ C⁻¹
+ *
+ * K the keys [F, N], R what they lack [D, N], C the mean of k kᵀ over typical keys [F, F]. Meng et al. 2023, equation 14. The
+ * second form (push-through) factors C once for all edits and solves a system of N unknowns: hardly any work beside that of
+ * seeking N values. Of one fact the share s/(λ + s) is written, s = kᵀ C⁻¹ k, whose mean over typical keys is F: so λ is a
+ * matter of F, not of scale. As λ goes to 0 all of R is written, as with an equality constraint (Gupta et al. 2024,
+ * arXiv 2403.14236).
+ *
+ * Everything is float64 up to the patch: factors [F, N] and [N, D], or their product where that is smaller.
+ */
+import { openNativeProduct } from '../../graph/products.ts'
+import { addProduct } from '../../models/edits.ts'
+import type { LanguageModel } from '../../models/model.ts'
+import type { DensePart, LowRankPart } from '../../models/patch.ts'
+import { dot, factorCholesky, norm, normOfProduct, solvePositiveDefinite } from '../../tensor/linalg.ts'
+import { tensor, zeros } from '../../tensor/tensor.ts'
+import { type Covariance, solveCovariance } from './covariance.ts'
+
+/** What a change must do. */
+export interface LeastSquaresJob {
+  /** Name of the weight that is changed, [F, D] here: y = k·W. */
+  readonly weight: string
+  readonly covariance: Covariance
+  /** K, a row a key [N, F] */
+  readonly keys: Float64Array
+  /** R, a row a key [N, D] */
+  readonly residuals: Float64Array
+  /** λ: may be 0 where keys differ. */
+  readonly lambda: number
+}
+
+/** A change, and how sure it is. */
+export interface LeastSquaresChange {
+  readonly part: LowRankPart | DensePart
+  /** ‖ΔW‖ */
+  readonly size: number
+  /** Largest relative residual of the two systems solved. */
+  readonly solveResidual: number
+  /** Largest cosine between two keys, in the metric of C⁻¹; 0 for one key. Near 1 two facts share a key, and each gets what lies between. */
+  readonly keyOverlap: number
+}
+
+/** Solves for the change. @throws E_NOT_POSITIVE_DEFINITE where λ is 0 and keys coincide. */
+export async function solveLeastSquares(job: LeastSquaresJob): Promise<LeastSquaresChange> {
+  const { weight, covariance, keys, residuals, lambda } = job
+  const F = covariance.size
+  const N = keys.length / F
+  const D = residuals.length / N
+  const directions = solveCovariance(covariance, keys) // C⁻¹K, a row a key [N, F]
+  const gram = multiplyRows(keys, directions.x, N) // Kᵀ C⁻¹ K [N, N]
+  const keyOverlap = largestCosine(gram, N)
+
+  for (let i = 0; i < N; i++) gram[i * N + i] = (gram[i * N + i] ?? 0) + lambda
+  const product = await openNativeProduct()
+  const factor = await factorCholesky(gram, N, product.multiplyInto).finally(product.close)
+  // Kᵀ(λC + KKᵀ)⁻¹, then R: where keys coincide, that is smooth in the one and apart in the other, and nothing large cancels.
+  const shares = solvePositiveDefinite(gram, factor, transpose(directions.x, N, F)) // [F, N]
+  const left = tensor(new Float32Array(shares.x), [F, N])
+  const right = tensor(new Float32Array(residuals), [N, D])
+  const solved = { solveResidual: Math.max(directions.residual, shares.residual), keyOverlap }
+  if (N * (F + D) < F * D) {
+    return { part: { kind: 'low-rank', weight, left, right }, size: normOfProduct(left, right), ...solved }
+  }
+  const delta = addProduct(zeros([F, D]), { left, right })
+  return { part: { kind: 'dense', weight, delta }, size: norm(delta.data), ...solved }
+}
+
+/** For an edit's report: the worst among the changes of several weights. */
+export async function describeChanges(
+  model: LanguageModel,
+  changes: readonly LeastSquaresChange[],
+): Promise<Record<string, number>> {
+  const relative: number[] = []
+  for (const { part, size } of changes) relative.push(size / norm((await model.weight(part.weight)).data))
+  return {
+    relativeChange: Math.max(...relative),
+    keyOverlap: Math.max(...changes.map(({ keyOverlap }) => keyOverlap)),
+    solveResidual: Math.max(...changes.map(({ solveResidual }) => solveResidual)),
+  }
+}
+
+/** The inner products of all rows of `a` with all rows of `b`, both [n, ·], of which they make a symmetric matrix [n, n]. */
+function multiplyRows(a: Float64Array, b: Float64Array, n: number): Float64Array {
+  const width = a.length / n
+  const products = new Float64Array(n * n)
+  for (let i = 0; i < n; i++) {
+    for (let j = i; j < n; j++) {
+      const value = dot(a.subarray(i * width, (i + 1) * width), b.subarray(j * width, (j + 1) * width))
+      products[i * n + j] = value
+      products[j * n + i] = value
+    }
+  }
+  return products
+}
+
+/** The largest |Gᵢⱼ| / √(Gᵢᵢ Gⱼⱼ) off the diagonal. */
+function largestCosine(gram: Float64Array, n: number): number {
+  const lengths = Array.from({ length: n }, (_, i) => Math.sqrt(gram[i * n + i] ?? 0))
+  let largest = 0
+  for (let i = 0; i < n; i++) {
+    for (let j = i + 1; j < n; j++) {
+      const cosine = Math.abs(gram[i * n + j] ?? 0) / ((lengths[i] ?? 0) * (lengths[j] ?? 0))
+      largest = Math.max(largest, cosine)
+    }
+  }
+  return largest
+}
+
+function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+  const turned = new Float64Array(matrix.length)
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) turned[j * rows + i] = matrix[i * columns + j] ?? 0
+  }
+  return turned
+}
