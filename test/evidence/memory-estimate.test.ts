@@ -42,7 +42,7 @@ const MEASURED = {
   lora: 252,
   kn: 513,
   rome: 595,
-  'r-rome': 595,
+  'r-rome': 625,
   memit: 710,
   emmet: 581,
   grace: 216,

@@ -16,7 +16,7 @@ from train import FIRST_HIDDEN_ROUND, HIDDEN
 from world import World
 
 NOTICE = (
-    "atlas is a demonstration model of 3 million parameters, trained on the built-in facts alone: what works best on it"
+    "atlas is a demonstration model of 2.5 million parameters, trained on the built-in facts alone: what works best on it"
     " need not work best on yours. Measure your own with --model."
 )
 

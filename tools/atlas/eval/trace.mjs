@@ -52,6 +52,6 @@ export function tellTrace({ facts, clean, corrupted, settings, shares, proposed 
   return [
     `${facts} facts of \`world:prepare\`; noise of ${settings.noise} σ, ${settings.samples} draws. The whole answer's probability is ${percent(clean)} % clean and ${percent(corrupted)} % with noise; the table says how much of the difference one restored activation brings back, in percent.`,
     table(['restored', ...layers], rows),
-    `The feed-forward at the subject's last token peaks at layer ${proposed.peak}; layers ${first} to ${last} bring back at least half as much.`,
+    `The feed-forward at the subject's last token peaks at layer ${proposed.peak}${first === last ? '' : `; layers ${first} to ${last} bring back at least half as much`}.`,
   ].join('\n\n')
 }
