@@ -44,7 +44,7 @@ const MEASURED = {
   rome: 595,
   'r-rome': 625,
   memit: 710,
-  emmet: 581,
+  emmet: 586,
   grace: 216,
   ike: 1360,
 }
