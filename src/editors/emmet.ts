@@ -14,52 +14,24 @@
  * written, and which is MEMIT. Not matched: ε goes for a single fact too (there it leaves a share of 10⁻⁵ unwritten). Papers write
  * y = W k with W [D, F]; here W is [F, D].
  */
-import { sessionBytes } from '../models/footprint.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
-import { samplePrefixes } from './steps/context-templates.ts'
+import { STATISTICS_HPARAMS } from './steps/covariance.ts'
 import {
-  covarianceMemory,
-  describeCovariances,
-  type LayerCovariance,
-  prepareCovariances,
-  STATISTICS_HPARAMS,
-  type StatisticsHparams,
-} from './steps/covariance.ts'
-import { promptFact, readStatesMemory } from './steps/fact-states.ts'
-import { describeChanges, solveLeastSquares } from './steps/least-squares.ts'
-import { spreadOverLayers } from './steps/spread.ts'
-import {
-  findTargetValues,
-  TARGET_VALUE_HPARAMS,
-  type TargetValueHparams,
-  targetValueMemory,
-} from './steps/target-value.ts'
+  type MassEditHparams,
+  type MassEditPreparation,
+  massEditMemory,
+  PREFIXES_HPARAM,
+  prepareMassEdit,
+  writeFacts,
+} from './steps/mass-edit.ts'
+import { TARGET_VALUE_HPARAMS } from './steps/target-value.ts'
 
 /** Settings of EMMET. */
-export type EmmetHparams = TargetValueHparams &
-  StatisticsHparams & {
-    readonly layer: number
-    readonly prefixes: number
-    readonly slack: number
-  }
-
-/** What EMMET needs to know of a model before any fact. */
-export interface EmmetPreparation {
-  /** The one layer that is changed. */
-  readonly layers: readonly LayerCovariance[]
-  /** Text put before a prompt; the first is empty. */
-  readonly prefixes: readonly string[]
-}
-
-/** Tokens of a sampled prefix (`get_context_templates` in emmet_main.py). */
-const PREFIX_TOKENS = 10
-/** States are read of the model and of the patched one, which is then asked by graphs of its own. */
-const STATE_SESSIONS = 2
-const QUERY_SESSIONS = 2
+export type EmmetHparams = MassEditHparams & { readonly layer: number; readonly slack: number }
 
 /** Equality-constrained mass model editing in a transformer. */
-export const emmet: Editor<EmmetHparams, EmmetPreparation> = {
+export const emmet: Editor<EmmetHparams, MassEditPreparation> = {
   name: 'emmet',
   title: 'EMMET',
   summary: 'Writes many facts at once into one feed-forward layer, each in full, by the smallest change that does so.',
@@ -77,13 +49,7 @@ export const emmet: Editor<EmmetHparams, EmmetPreparation> = {
   hparams: {
     layer: { meaning: 'layer whose down-projection is changed', unit: 'layer', reference: 'layers' },
     ...TARGET_VALUE_HPARAMS,
-    prefixes: {
-      meaning: 'sampled prefixes of 10 tokens',
-      unit: 'prefixes',
-      range: [0, 1000],
-      whole: true,
-      reference: '[(10, 5)] in emmet_main.py',
-    },
+    prefixes: { ...PREFIXES_HPARAM, reference: '[(10, 5)] in emmet_main.py' },
     slack: {
       meaning: 'how far values may be missed for the sake of ordinary text, as a multiple of the feed-forward width',
       unit: '1',
@@ -93,44 +59,12 @@ export const emmet: Editor<EmmetHparams, EmmetPreparation> = {
     ...STATISTICS_HPARAMS,
   },
 
-  memory(model, { layer, prefixes }) {
-    // The bare prompt and "{subject} is a" besides.
-    const rows = prefixes + 2
-    return {
-      ...covarianceMemory(model),
-      editBytes:
-        targetValueMemory(model, { layer, rows }) + readStatesMemory(model) + sessionBytes(model, STATE_SESSIONS),
-      queryBytes: sessionBytes(model, QUERY_SESSIONS),
-    }
-  },
-
-  async prepare({ model, hparams, material }, ctx) {
-    const { layer, tokensPerUnit, ridge } = hparams
-    return {
-      prefixes: await samplePrefixes(model, [{ tokens: PREFIX_TOKENS, count: hparams.prefixes }], ctx),
-      layers: await prepareCovariances({ model, layers: [layer], text: material.text, tokensPerUnit, ridge }, ctx),
-    }
-  },
+  memory: (model, hparams) => massEditMemory(model, hparams, { count: 1, last: hparams.layer }),
+  prepare: (job, ctx) => prepareMassEdit(job, [job.hparams.layer], ctx),
 
   async edit({ model, facts, hparams, prepared }, ctx) {
     const { layer, slack } = hparams
-    const { layers, prefixes } = prepared
-    const prompted = await Promise.all(checkFacts(emmet, facts).map((fact) => promptFact(model, fact, prefixes)))
-    const sought = await findTargetValues(model, prompted, { ...hparams, site: 'block-output' }, ctx)
-    const { values } = sought
-    const written = await spreadOverLayers(
-      { model, facts: prompted, layers, site: `block-output.${layer}`, values, share: () => 1 },
-      (covariance, work) => solveLeastSquares({ ...work, covariance, lambda: slack * covariance.size }),
-      ctx,
-    )
-    return {
-      parts: written.changes.map(({ part }) => part),
-      report: {
-        ...sought.report,
-        ...written.report,
-        ...(await describeChanges(model, written.changes)),
-        ...describeCovariances(layers),
-      },
-    }
+    const chosen = checkFacts(emmet, facts)
+    return writeFacts({ model, facts: chosen, hparams, prepared, lastLayer: layer, lambda: slack }, ctx)
   },
 }

@@ -14,7 +14,7 @@
  *
  * B is trained as s·B with s times the learning rate: the same steps of Adam, but that its ε counts s times less.
  */
-import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'
+import { type Footprint, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel, WeightRole } from '../models/model.ts'
 import type { Factors } from '../models/patch.ts'
 import { norm, normOfProduct } from '../tensor/linalg.ts'
@@ -22,16 +22,19 @@ import type { Random } from '../tensor/random.ts'
 import { tensor, zeros } from '../tensor/tensor.ts'
 import type { Editor, MethodMemory } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
-import { batchFacts, trainOnFacts } from './steps/train-on-facts.ts'
+import {
+  batchFacts,
+  batchGradientBytes,
+  TRAINING_HPARAMS,
+  type TrainingHparams,
+  trainOnFacts,
+} from './steps/train-on-facts.ts'
 
 /** Settings of LoRA. */
-export type LoraHparams = {
+export type LoraHparams = TrainingHparams & {
   readonly modules: string
   readonly rank: number
   readonly alpha: number
-  readonly learningRate: number
-  readonly steps: number
-  readonly batchSize: number
   readonly stopLoss: number
 }
 
@@ -41,9 +44,6 @@ const MODULES: Readonly<Record<string, readonly WeightRole[]>> = {
   'feed-forward': ['mlp-up', 'mlp-down'],
 }
 
-/** Positions of one fact, and those of them that predict its target. */
-const FACT_TOKENS = 24
-const TARGET_TOKENS = 8
 /** Copies of all factors: trained; two moments; the gradients, once the runtime's and once ours; room for one more. */
 const COPIES = 6
 /** For the step; for asking the edited model. */
@@ -82,21 +82,7 @@ export const lora: Editor<LoraHparams, undefined> = {
       range: [1e-3, 1e4],
       reference: 'lora_alpha',
     },
-    learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-8, 1], reference: 'lr' },
-    steps: {
-      meaning: 'most epochs over the facts',
-      unit: 'epochs',
-      range: [1, 10000],
-      whole: true,
-      reference: 'num_steps',
-    },
-    batchSize: {
-      meaning: 'facts a step of Adam',
-      unit: 'facts',
-      range: [1, 10000],
-      whole: true,
-      reference: 'batch_size',
-    },
+    ...TRAINING_HPARAMS,
     stopLoss: {
       meaning: 'loss below which a batch takes no step and an epoch is the last; 0: none',
       unit: 'nats a token',
@@ -155,15 +141,15 @@ function openAdapters(
   )
 }
 
-function estimateMemory(model: Footprint, { modules, rank, batchSize }: LoraHparams): MethodMemory {
+function estimateMemory(model: Footprint, hparams: LoraHparams): MethodMemory {
+  const { modules, rank } = hparams
   const { width, mlpWidth, layers } = model.config
   const matrices = layers * (MODULES[modules]?.length ?? 0)
   const adapters = matrices * rank * (width + Math.max(mlpWidth, FUSED_WIDTHS * width)) * Float32Array.BYTES_PER_ELEMENT
-  const work = { tokens: batchSize * FACT_TOKENS, attended: FACT_TOKENS, logits: batchSize * TARGET_TOKENS, layers }
   return {
     prepareBytes: 0,
     heldBytes: 0,
-    editBytes: COPIES * adapters + sessionBytes(model, SESSIONS) + gradientBytes(model, work),
+    editBytes: COPIES * adapters + sessionBytes(model, SESSIONS) + batchGradientBytes(model, hparams, layers),
     queryBytes: 2 * adapters + sessionBytes(model, QUERY_SESSIONS),
   }
 }

@@ -17,52 +17,25 @@
  * down-projection itself lacks: where a norm stands behind it (Gemma 2 and 3), less is written; the report's `missingLast`
  * says how much is not.
  */
-import { sessionBytes } from '../models/footprint.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
-import { samplePrefixes } from './steps/context-templates.ts'
-import {
-  covarianceMemory,
-  describeCovariances,
-  type LayerCovariance,
-  prepareCovariances,
-  STATISTICS_HPARAMS,
-  type StatisticsHparams,
-} from './steps/covariance.ts'
-import { promptFact, readStatesMemory } from './steps/fact-states.ts'
+import { STATISTICS_HPARAMS } from './steps/covariance.ts'
 import { LAYER_RANGE_HPARAMS, type LayerRangeHparams, listLayers } from './steps/layer-range.ts'
-import { describeChanges, solveLeastSquares } from './steps/least-squares.ts'
-import { spreadOverLayers } from './steps/spread.ts'
 import {
-  findTargetValues,
-  TARGET_VALUE_HPARAMS,
-  type TargetValueHparams,
-  targetValueMemory,
-} from './steps/target-value.ts'
+  type MassEditHparams,
+  type MassEditPreparation,
+  massEditMemory,
+  PREFIXES_HPARAM,
+  prepareMassEdit,
+  writeFacts,
+} from './steps/mass-edit.ts'
+import { TARGET_VALUE_HPARAMS } from './steps/target-value.ts'
 
 /** Settings of MEMIT. */
-export type MemitHparams = LayerRangeHparams &
-  TargetValueHparams &
-  StatisticsHparams & {
-    readonly prefixes: number
-    readonly lambda: number
-  }
-
-/** What MEMIT needs to know of a model before any fact. */
-export interface MemitPreparation {
-  /** In order. */
-  readonly layers: readonly LayerCovariance[]
-  /** Text put before a prompt; the first is empty. */
-  readonly prefixes: readonly string[]
-}
-
-/** Tokens of a sampled prefix (`get_context_templates` in memit_main.py). */
-const PREFIX_TOKENS = 10
-/** The edited model is asked by graphs of its own. */
-const QUERY_SESSIONS = 2
+export type MemitHparams = MassEditHparams & LayerRangeHparams & { readonly lambda: number }
 
 /** Mass-editing memory in a transformer. */
-export const memit: Editor<MemitHparams, MemitPreparation> = {
+export const memit: Editor<MemitHparams, MassEditPreparation> = {
   name: 'memit',
   title: 'MEMIT',
   summary: 'Writes many facts at once, spread over the feed-forward layers in which subjects are recalled.',
@@ -80,13 +53,7 @@ export const memit: Editor<MemitHparams, MemitPreparation> = {
   hparams: {
     ...LAYER_RANGE_HPARAMS,
     ...TARGET_VALUE_HPARAMS,
-    prefixes: {
-      meaning: 'sampled prefixes of 10 tokens',
-      unit: 'prefixes',
-      range: [0, 1000],
-      whole: true,
-      reference: '[(10, 5)] in memit_main.py',
-    },
+    prefixes: { ...PREFIXES_HPARAM, reference: '[(10, 5)] in memit_main.py' },
     lambda: {
       meaning:
         'weight of what the layer does to ordinary text against one new fact, as a multiple of the feed-forward width',
@@ -97,49 +64,15 @@ export const memit: Editor<MemitHparams, MemitPreparation> = {
     ...STATISTICS_HPARAMS,
   },
 
-  memory(model, { firstLayer, lastLayer, prefixes }) {
-    const layers = lastLayer - firstLayer + 1
-    // The bare prompt and "{subject} is a" besides.
-    const rows = prefixes + 2
-    return {
-      ...covarianceMemory(model, layers),
-      editBytes:
-        targetValueMemory(model, { layer: lastLayer, rows }) +
-        readStatesMemory(model) +
-        sessionBytes(model, layers + 1),
-      queryBytes: sessionBytes(model, QUERY_SESSIONS),
-    }
+  memory(model, hparams) {
+    const { firstLayer, lastLayer } = hparams
+    return massEditMemory(model, hparams, { count: lastLayer - firstLayer + 1, last: lastLayer })
   },
 
-  async prepare({ model, hparams, material }, ctx) {
-    const { tokensPerUnit, ridge } = hparams
-    const layers = listLayers(memit, hparams)
-    return {
-      prefixes: await samplePrefixes(model, [{ tokens: PREFIX_TOKENS, count: hparams.prefixes }], ctx),
-      layers: await prepareCovariances({ model, layers, text: material.text, tokensPerUnit, ridge }, ctx),
-    }
-  },
+  prepare: (job, ctx) => prepareMassEdit(job, listLayers(memit, job.hparams), ctx),
 
   async edit({ model, facts, hparams, prepared }, ctx) {
     const { lastLayer, lambda } = hparams
-    const { layers, prefixes } = prepared
-    const prompted = await Promise.all(checkFacts(memit, facts).map((fact) => promptFact(model, fact, prefixes)))
-    const settings = { ...hparams, layer: lastLayer, site: 'block-output' } as const
-    const sought = await findTargetValues(model, prompted, settings, ctx)
-    const { values } = sought
-    const written = await spreadOverLayers(
-      { model, facts: prompted, layers, site: `block-output.${lastLayer}`, values, share: (left) => 1 / left },
-      (covariance, work) => solveLeastSquares({ ...work, covariance, lambda: lambda * covariance.size }),
-      ctx,
-    )
-    return {
-      parts: written.changes.map(({ part }) => part),
-      report: {
-        ...sought.report,
-        ...written.report,
-        ...(await describeChanges(model, written.changes)),
-        ...describeCovariances(layers),
-      },
-    }
+    return writeFacts({ model, facts: checkFacts(memit, facts), hparams, prepared, lastLayer, lambda }, ctx)
   },
 }

@@ -9,20 +9,24 @@
  */
 import type { Context } from '../../context.ts'
 import type { Fact } from '../../facts/fact.ts'
-import { type Footprint, gradientBytes, sessionBytes } from '../../models/footprint.ts'
+import { type Footprint, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { Patch } from '../../models/patch.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { tensor } from '../../tensor/tensor.ts'
 import type { HparamSpec, MethodMemory } from '../editor.ts'
-import { batchFacts, type Objective, trainOnFacts } from './train-on-facts.ts'
+import {
+  batchFacts,
+  batchGradientBytes,
+  type Objective,
+  TRAINING_HPARAMS,
+  type TrainingHparams,
+  trainOnFacts,
+} from './train-on-facts.ts'
 
 /** Settings of fine-tuning. */
-export type FineTuneHparams = {
+export type FineTuneHparams = TrainingHparams & {
   readonly layer: number
-  readonly learningRate: number
-  readonly steps: number
-  readonly batchSize: number
   readonly normLimit: number
   readonly stopLoss: number
 }
@@ -30,21 +34,7 @@ export type FineTuneHparams = {
 /** What the settings of fine-tuning mean. */
 export const FINE_TUNE_HPARAMS: HparamSpec<FineTuneHparams> = {
   layer: { meaning: 'layer whose down-projection is trained', unit: 'layer', reference: 'layers' },
-  learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-8, 1], reference: 'lr' },
-  steps: {
-    meaning: 'most epochs over the facts',
-    unit: 'epochs',
-    range: [1, 10000],
-    whole: true,
-    reference: 'num_steps',
-  },
-  batchSize: {
-    meaning: 'facts a step of Adam',
-    unit: 'facts',
-    range: [1, 10000],
-    whole: true,
-    reference: 'batch_size',
-  },
+  ...TRAINING_HPARAMS,
   normLimit: {
     meaning: 'most that any number of the matrix may change; 0: no limit',
     unit: '1',
@@ -59,9 +49,6 @@ export const FINE_TUNE_HPARAMS: HparamSpec<FineTuneHparams> = {
   },
 }
 
-/** Positions of one fact, and those of them that predict its target. */
-const FACT_TOKENS = 24
-const TARGET_TOKENS = 8
 /** Copies of the matrix: as it was, trained; two moments; the gradient, once the runtime's and once ours; the change. */
 const MATRICES = 7
 /** The same for asking: changed, and once more for a second reading that waits to be collected. */
@@ -70,19 +57,14 @@ const MATRICES_ASKED = 2
 const SESSIONS = 2
 
 /** What fine-tuning takes: copies of one matrix, and a gradient through the layers from it on. */
-export function fineTuneMemory(model: Footprint, { layer, batchSize }: FineTuneHparams): MethodMemory {
+export function fineTuneMemory(model: Footprint, hparams: FineTuneHparams): MethodMemory {
   const { width, mlpWidth, layers } = model.config
   const matrix = width * mlpWidth * Float32Array.BYTES_PER_ELEMENT
-  const work = {
-    tokens: batchSize * FACT_TOKENS,
-    attended: FACT_TOKENS,
-    logits: batchSize * TARGET_TOKENS,
-    layers: layers - layer,
-  }
+  const gradient = batchGradientBytes(model, hparams, layers - hparams.layer)
   return {
     prepareBytes: 0,
     heldBytes: 0,
-    editBytes: MATRICES * matrix + sessionBytes(model, SESSIONS) + gradientBytes(model, work),
+    editBytes: MATRICES * matrix + sessionBytes(model, SESSIONS) + gradient,
     queryBytes: MATRICES_ASKED * matrix + sessionBytes(model, SESSIONS),
   }
 }

@@ -10,11 +10,49 @@
  */
 import type { Context } from '../../context.ts'
 import type { Fact } from '../../facts/fact.ts'
+import { type Footprint, gradientBytes } from '../../models/footprint.ts'
 import type { LanguageModel, RunRequest } from '../../models/model.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
+import type { HparamSpec } from '../editor.ts'
 import { createAdam } from './adam.ts'
 import { differentiateAll } from './differentiate.ts'
 import { forceTarget, type TargetTokens, tokenizeTarget, type WeightedTarget } from './target-tokens.ts'
+
+/** What a method that trains lets a user set. */
+export type TrainingHparams = {
+  readonly learningRate: number
+  readonly steps: number
+  readonly batchSize: number
+}
+
+/** What those settings mean. */
+export const TRAINING_HPARAMS: HparamSpec<TrainingHparams> = {
+  learningRate: { meaning: 'learning rate of Adam', unit: '1', range: [1e-8, 1], reference: 'lr' },
+  steps: {
+    meaning: 'most epochs over the facts',
+    unit: 'epochs',
+    range: [1, 10000],
+    whole: true,
+    reference: 'num_steps',
+  },
+  batchSize: {
+    meaning: 'facts a step of Adam',
+    unit: 'facts',
+    range: [1, 10000],
+    whole: true,
+    reference: 'batch_size',
+  },
+}
+
+/** Positions of one fact, and those of them that predict its target. */
+const FACT_TOKENS = 24
+const TARGET_TOKENS = 8
+
+/** What the gradient of a batch through so many layers takes. */
+export function batchGradientBytes(model: Footprint, { batchSize }: TrainingHparams, layers: number): number {
+  const tokens = batchSize * FACT_TOKENS
+  return gradientBytes(model, { tokens, attended: FACT_TOKENS, logits: batchSize * TARGET_TOKENS, layers })
+}
 
 /** What is minimised. */
 export type Objective = 'prompt-last' | 'target-new'
