@@ -22,6 +22,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { modelPlaces } from '../../dist/commands/support/places.js'
+import { keepKnownFacts } from '../../dist/evidence/known-facts.js'
 import { createRandom, EDITORS, loadHparams, loadModel, readFacts } from '../../dist/index.js'
 import { saysTarget } from '../../dist/probes/answer.js'
 import { describeMachine, putBetween, today } from '../published.mjs'
@@ -90,14 +91,13 @@ async function measure() {
 async function knownFacts() {
   const { facts } = await readFacts(options.facts)
   const asked = facts.filter(({ targetOld }) => targetOld !== undefined)
-  const scores = await model.score(asked.map(({ prompt, targetOld }) => ({ prompt, target: targetOld })))
+  const forced = new Set(await keepKnownFacts(model, asked))
   const written = await model.generate(
     asked.map(({ prompt }) => prompt),
     { maxNewTokens: NEW_TOKENS, stop: ['\n'] },
   )
   const known = asked.filter(
-    ({ prompt, targetOld }, i) =>
-      scores[i].ids.every((id, t) => id === scores[i].argmax[t]) || saysTarget(written[i].text, prompt, [targetOld]),
+    (fact, i) => forced.has(fact) || saysTarget(written[i].text, fact.prompt, [fact.targetOld]),
   )
   const first = Number(options.skip)
   const cases = (options.any ? asked : known).slice(first, first + Number(options.cases))

@@ -2,6 +2,7 @@
 import type { Context } from '../../context.ts'
 import type { TracedFact } from '../../editors/steps/causal-trace.ts'
 import { WhicheditError } from '../../errors.ts'
+import { keepKnownFacts } from '../../evidence/known-facts.ts'
 import { chooseCases } from '../../facts/cases.ts'
 import { readFacts } from '../../facts/index.ts'
 import type { LanguageModel } from '../../models/model.ts'
@@ -33,11 +34,7 @@ export async function knownFacts(
   ctx: Context,
 ): Promise<TracedFact[]> {
   const { facts } = await readFacts(file)
-  const asked = chooseCases(facts, ASKED * count, ctx.random).flatMap(({ prompt, subjectSpan, targetOld }) =>
-    targetOld === undefined ? [] : [{ prompt, subjectSpan, answer: targetOld }],
-  )
-  const scores = await model.score(asked.map(({ prompt, answer }) => ({ prompt, target: answer })))
-  const known = asked.filter((_, i) => scores[i]?.ids.every((id, t) => id === scores[i]?.argmax[t]) === true)
+  const known = await keepKnownFacts(model, chooseCases(facts, ASKED * count, ctx.random))
   if (known.length === 0) throw new WhicheditError('E_NOTHING_KNOWN', { facts: printable(file) })
-  return known.slice(0, count)
+  return known.slice(0, count).map(({ targetOld, ...fact }) => ({ ...fact, answer: targetOld }))
 }

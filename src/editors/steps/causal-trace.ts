@@ -11,7 +11,7 @@
  */
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
-import type { LanguageModel, LayerSite, ModelConfig, Position, TokenBatch, Write } from '../../models/model.ts'
+import type { LanguageModel, LayerSite, ModelConfig, Position, Read, TokenBatch, Write } from '../../models/model.ts'
 import { tokenOfSpan } from '../../models/tokenizer.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import { tokenizeTarget } from './target-tokens.ts'
@@ -242,16 +242,16 @@ async function locate({ tokenizer }: LanguageModel, { prompt, subjectSpan, answe
   return { row: target.row, prompt: target.prompt, answer: target.target, subject: [first, last] }
 }
 
+/** The activations of the clean run at all traced sites, and what it gives the answer. */
 async function readClean(model: LanguageModel, located: Located) {
   const layers = tracedLayers(model)
   const at = range(0, located.prompt.length - 1).map((token) => ({ row: 0, token }))
   const sites = TRACED_SITES.flatMap((site) => range(0, layers - 1).map((layer) => `${site}.${layer}` as const))
-  const { reads } = await model.run({
-    tokens: batch(located, 1),
-    read: sites.map((site) => ({ site, at })),
-  })
-  const [probability = 0] = await probabilities(model, located, 1, [])
-  return { activations: reads, probability }
+  const read = [readAnswer(located, 1), ...sites.map((site) => ({ site, at }))]
+  const { reads } = await model.run({ tokens: batch(located, 1), read })
+  const [logProbs, ...activations] = reads
+  const [probability = 0] = toProbabilities(located, logProbs)
+  return { activations, probability }
 }
 
 /** The answer's probability in each of `rows` copies of the prompt. */
@@ -261,19 +261,24 @@ async function probabilities(
   rows: number,
   write: readonly Write[],
 ): Promise<number[]> {
-  const { prompt, answer } = located
+  const { reads } = await model.run({ tokens: batch(located, rows), write, read: [readAnswer(located, rows)] })
+  return toProbabilities(located, reads[0])
+}
+
+/** Reads the log-probabilities of the answer's tokens in all rows, one row after another. */
+function readAnswer({ prompt, answer }: Located, rows: number): Read {
   const places = range(0, rows - 1).flatMap((row) =>
     Array.from(answer, (target, i): Position & { target: number } => ({ row, token: prompt.length - 1 + i, target })),
   )
-  const { reads } = await model.run({
-    tokens: batch(located, rows),
-    write,
-    read: [{ site: 'logits', at: places, as: 'log-probs', targets: places.map(({ target }) => target) }],
-  })
-  const logProbs = reads[0]?.data
+  return { site: 'logits', at: places, as: 'log-probs', targets: places.map(({ target }) => target) }
+}
+
+/** Those of a row as the probability of the whole answer. */
+function toProbabilities({ answer }: Located, logProbs: Tensor | undefined): number[] {
   if (logProbs === undefined) throw new WhicheditError('E_INTERNAL', { what: 'causal trace: the model gave no logits' })
-  return range(0, rows - 1).map((row) =>
-    Math.exp(logProbs.subarray(row * answer.length, (row + 1) * answer.length).reduce((sum, value) => sum + value, 0)),
+  const { data } = logProbs
+  return range(0, data.length / answer.length - 1).map((row) =>
+    Math.exp(data.subarray(row * answer.length, (row + 1) * answer.length).reduce((sum, value) => sum + value, 0)),
   )
 }
 

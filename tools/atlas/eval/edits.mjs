@@ -1,29 +1,29 @@
 /** What each method does to the model: single edits, and fifteen in a row, judged by the product's probes in the free reading. */
 import { loadHparams } from '../../../dist/editors/hparams.js'
 import { EDITORS } from '../../../dist/editors/index.js'
-import { planItems } from '../../../dist/evidence/plan.js'
-import { askAll } from '../../../dist/evidence/readings.js'
+import { keepKnownFacts } from '../../../dist/evidence/known-facts.js'
+import { ITEMS_PER_PROBE, MAX_NEW_TOKENS, planItems } from '../../../dist/evidence/plan.js'
+import { askAll, readUnedited } from '../../../dist/evidence/readings.js'
 import { chooseCases, chooseMaterial } from '../../../dist/facts/cases.js'
 import { readFacts } from '../../../dist/facts/index.js'
 import { PROBES } from '../../../dist/probes/index.js'
 import { percent, table } from './table.mjs'
 
 const IN_A_ROW = 15
-const ITEMS = 5
-const ASKING = { maxNewTokens: 12, signal: new AbortController().signal }
+const ASKING = { maxNewTokens: MAX_NEW_TOKENS, signal: new AbortController().signal }
 const probes = Object.values(PROBES)
 
 export async function measureEdits({ model, options, ctx }) {
   const { facts: all } = await readFacts(options.facts)
   const { facts: train } = await readFacts('world:train')
   const drawn = chooseCases(all, 3 * Number(options.cases), ctx.random)
-  const scores = await model.score(drawn.map(({ prompt, targetOld }) => ({ prompt, target: targetOld })))
-  const cases = drawn
-    .filter((_, i) => scores[i].ids.every((id, t) => id === scores[i].argmax[t]))
-    .slice(0, Number(options.cases))
+  const cases = (await keepKnownFacts(model, drawn)).slice(0, Number(options.cases))
   const material = { text: null, facts: chooseMaterial([...all, ...train], cases) }
   const asked = []
-  for (const fact of cases) asked.push(await askUnedited(model, fact, ctx.random))
+  for (const fact of cases) {
+    const items = planItems(fact, probes, ITEMS_PER_PROBE, ctx.random)
+    asked.push({ fact, items, unedited: await readUnedited(model, { fact, items }, ASKING) })
+  }
   const methods = options.methods?.split(',') ?? Object.keys(EDITORS)
   const results = {}
   for (const name of methods) {
@@ -72,29 +72,8 @@ async function measureStream(model, asked, edit) {
   return average(judged)
 }
 
-async function askUnedited(model, fact, random) {
-  const items = planItems(fact, probes, ITEMS, random)
-  const base = await askAll(
-    model,
-    items.map(({ item }) => item),
-    ASKING,
-  )
-  const required = (
-    await askAll(
-      model,
-      items.flatMap(({ item }) => item.requires ?? []),
-      ASKING,
-    )
-  ).values()
-  return {
-    fact,
-    items,
-    base,
-    required: items.map(({ item }) => (item.requires === undefined ? undefined : required.next().value)),
-  }
-}
-
-async function judge(edited, { items, base, required }) {
+/** What each probe makes of an edited model's answers about a fact. */
+async function judge(edited, { items, unedited }) {
   const found = await askAll(
     edited,
     items.map(({ item }) => item),
@@ -102,8 +81,7 @@ async function judge(edited, { items, base, required }) {
   )
   const values = {}
   items.forEach(({ probe, item }, i) => {
-    const answers = { item, base: base[i], edited: found[i], ...(required[i] && { required: required[i] }) }
-    const { value } = probe.judge(answers)
+    const { value } = probe.judge({ ...unedited.items[i], item, edited: found[i] })
     if (value !== null) values[probe.name] = [...(values[probe.name] ?? []), value]
   })
   return values

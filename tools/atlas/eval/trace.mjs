@@ -7,6 +7,7 @@ import {
   traceFact,
   windowFor,
 } from '../../../dist/editors/steps/causal-trace.js'
+import { keepKnownFacts } from '../../../dist/evidence/known-facts.js'
 import { chooseCases } from '../../../dist/facts/cases.js'
 import { readFacts } from '../../../dist/facts/index.js'
 import { percent, table } from './table.mjs'
@@ -21,8 +22,7 @@ export async function measureTrace({ model, options, ctx }) {
   const most = Number(options.cases)
   const { facts } = await readFacts('world:prepare')
   const cases = chooseCases(facts, 4 * most, ctx.random.stream('trace'))
-  const scores = await model.score(cases.map(({ prompt, targetOld }) => ({ prompt, target: targetOld })))
-  const known = cases.filter((_, i) => scores[i].ids.every((id, t) => id === scores[i].argmax[t])).slice(0, most)
+  const known = (await keepKnownFacts(model, cases)).slice(0, most)
   const traced = known.map(({ prompt, subjectSpan, targetOld }) => ({ prompt, subjectSpan, answer: targetOld }))
   const settings = {
     deviation: await embeddingDeviation(model, traced),

@@ -67,6 +67,10 @@ export async function readWorld({ sample, random }) {
 
 function group(items, keyOf) {
   const groups = new Map()
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item])
+  for (const item of items) {
+    const found = groups.get(keyOf(item))
+    if (found === undefined) groups.set(keyOf(item), [item])
+    else found.push(item)
+  }
   return groups
 }
