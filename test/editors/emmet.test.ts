@@ -2,31 +2,19 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { emmet } from '../../src/editors/emmet.ts'
 import { loadHparams } from '../../src/editors/hparams.ts'
-import { addToGrams, factorGram, type LayerCovariance } from '../../src/editors/steps/covariance.ts'
+import type { LayerCovariance } from '../../src/editors/steps/covariance.ts'
 import type { OpenModel } from '../../src/models/index.ts'
 import { subtract } from '../../src/tensor/linalg.ts'
 import { relativeError } from '../support/close.ts'
+import { type CovarianceGolden, covarianceOf, type GoldenFact } from '../support/covariances.ts'
 import { FACTS, makeFact, TEXT } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
 /** What is made of δ after 11 steps of Adam, which divides by the size of small gradients. */
 const F32_DESCENT = 1e-3
 
-interface Golden {
-  settings: {
-    layer: number
-    steps: number
-    learningRate: number
-    klFactor: number
-    weightDecay: number
-    clamp: number
-    stopLoss: number
-    ridge: number
-    slack: number
-  }
-  prefixes: string[]
-  rows: number[][]
-  facts: { id: string; prompt: string; subject: string; targetNew: string }[]
+interface Golden extends CovarianceGolden<{ layer: number; slack: number }> {
+  facts: GoldenFact[]
   losses: number[][]
   edits: { name: string; facts: number; layers: { missing: number; delta: number[] }[]; missing: number }[]
 }
@@ -42,15 +30,7 @@ afterAll(() => model.close())
 describe('against PyTorch', () => {
   let layers: LayerCovariance[]
   beforeAll(async () => {
-    const { layer, ridge } = settings
-    const size = model.config.mlpWidth
-    const gram = { size, sum: new Float64Array(size * size), tokens: 0 }
-    await addToGrams(
-      model,
-      GOLDEN.rows.map((row) => Int32Array.from(row)),
-      [{ layer, gram }],
-    )
-    layers = [{ layer, ...(await factorGram(gram, ridge)) }]
+    layers = [await covarianceOf(model, GOLDEN)]
   })
 
   test.each(GOLDEN.edits)('$name: losses, the change, and what is missing before and after', async (golden) => {

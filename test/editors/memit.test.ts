@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadHparams } from '../../src/editors/hparams.ts'
 import { memit } from '../../src/editors/memit.ts'
-import { addToGrams, factorGram, type LayerCovariance } from '../../src/editors/steps/covariance.ts'
+import type { LayerCovariance } from '../../src/editors/steps/covariance.ts'
 import { findTargetValue } from '../../src/editors/steps/target-value.ts'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { Patch } from '../../src/models/patch.ts'
 import { norm, subtract } from '../../src/tensor/linalg.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { type CovarianceGolden, covariancesOf, type GoldenFact } from '../support/covariances.ts'
 import { FACTS, makeFact, TEXT } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -16,22 +17,8 @@ const F32_FORWARD = { relative: 1e-4 }
 /** δ after 11 steps of Adam, which divides by the size of small gradients, and what is made of it. */
 const F32_DESCENT = 1e-3
 
-interface Golden {
-  settings: {
-    firstLayer: number
-    lastLayer: number
-    steps: number
-    learningRate: number
-    klFactor: number
-    weightDecay: number
-    clamp: number
-    stopLoss: number
-    lambda: number
-    ridge: number
-  }
-  prefixes: string[]
-  rows: number[][]
-  facts: { id: string; prompt: string; subject: string; targetNew: string }[]
+interface Golden extends CovarianceGolden<{ firstLayer: number; lastLayer: number; lambda: number }> {
+  facts: GoldenFact[]
   values: { losses: number[][]; initial: number[]; delta: number[] }[]
   edits: {
     name: string
@@ -54,13 +41,7 @@ afterAll(() => model.close())
 describe('against PyTorch, step by step', () => {
   let layers: LayerCovariance[]
   beforeAll(async () => {
-    const size = model.config.mlpWidth
-    const sums = [1, 2].map((layer) => ({ layer, gram: { size, sum: new Float64Array(size * size), tokens: 0 } }))
-    const rows = GOLDEN.rows.map((row) => Int32Array.from(row))
-    await addToGrams(model, rows, sums)
-    layers = await Promise.all(
-      sums.map(async ({ layer, gram }) => ({ layer, ...(await factorGram(gram, settings.ridge)) })),
-    )
+    layers = await covariancesOf(model, GOLDEN, [1, 2])
   })
 
   test.each(GOLDEN.values.map((golden, i) => ({ golden, i })))(

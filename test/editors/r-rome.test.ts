@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rRome } from '../../src/editors/r-rome.ts'
 import { rome } from '../../src/editors/rome.ts'
-import { addToGrams, type Covariance, factorGram } from '../../src/editors/steps/covariance.ts'
+import type { Covariance } from '../../src/editors/steps/covariance.ts'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LowRankPart } from '../../src/models/patch.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { type CovarianceGolden, covarianceOf, type GoldenFact } from '../support/covariances.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -14,21 +15,9 @@ const F32_FORWARD = { relative: 1e-4 }
 /** What is made of δ after 14 steps of Adam, which divides by the size of small gradients. */
 const F32_DESCENT = 1e-3
 
-interface Golden {
-  settings: {
-    layer: number
-    steps: number
-    learningRate: number
-    klFactor: number
-    weightDecay: number
-    clamp: number
-    stopLoss: number
-    ridge: number
-  }
-  prefixes: string[]
-  rows: number[][]
+interface Golden extends CovarianceGolden<{ layer: number }> {
   edits: {
-    fact: { id: string; prompt: string; subject: string; targetNew: string }
+    fact: GoldenFact
     losses: number[]
     left: number[]
     divisor: number
@@ -43,19 +32,11 @@ describe('against PyTorch', () => {
   let covariance: Covariance
   beforeAll(async () => {
     model = await openTinyModel()
-    const { layer, ridge } = settings
-    const size = model.config.mlpWidth
-    const gram = { size, sum: new Float64Array(size * size), tokens: 0 }
-    await addToGrams(
-      model,
-      GOLDEN.rows.map((row) => Int32Array.from(row)),
-      [{ layer, gram }],
-    )
-    covariance = await factorGram(gram, ridge)
+    covariance = await covarianceOf(model, GOLDEN)
   })
   afterAll(() => model.close())
 
-  const jobOf = (fact: Golden['edits'][number]['fact'], prefixes = GOLDEN.prefixes) => ({
+  const jobOf = (fact: GoldenFact, prefixes = GOLDEN.prefixes) => ({
     model,
     facts: [makeFact(fact)],
     hparams: { ...settings, shortPrefixes: 0, longPrefixes: 0, tokensPerUnit: 1 },

@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rome } from '../../src/editors/rome.ts'
-import { addToGrams, type Covariance, factorGram, solveCovariance } from '../../src/editors/steps/covariance.ts'
+import { type Covariance, solveCovariance } from '../../src/editors/steps/covariance.ts'
 import { averageRows, readKeys } from '../../src/editors/steps/keys.ts'
 import { promptAfter, tokenizeSubject } from '../../src/editors/steps/subject.ts'
 import { findTargetValue } from '../../src/editors/steps/target-value.ts'
-import type { Fact } from '../../src/facts/fact.ts'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LowRankPart } from '../../src/models/patch.ts'
 import { dot, factorCholesky, norm } from '../../src/tensor/linalg.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { type CovarianceGolden, covarianceOf, type GoldenFact } from '../support/covariances.ts'
+import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
 /** Activations and losses: rounding of float32 over four layers. */
@@ -17,24 +18,12 @@ const F32_FORWARD = { relative: 1e-4 }
 /** δ after 14 steps of Adam, which divides by the size of small gradients. */
 const F32_DESCENT = 1e-3
 
-interface Golden {
-  settings: {
-    layer: number
-    steps: number
-    learningRate: number
-    klFactor: number
-    weightDecay: number
-    clamp: number
-    stopLoss: number
-    ridge: number
-  }
-  prefixes: string[]
-  rows: number[][]
+interface Golden extends CovarianceGolden<{ layer: number }> {
   covarianceDiagonal: number[]
   covarianceNorm: number
   condition: number
   edits: {
-    fact: { id: string; prompt: string; subject: string; targetNew: string }
+    fact: GoldenFact
     kStar: number[]
     u: number[]
     losses: number[][]
@@ -47,24 +36,12 @@ interface Golden {
 const GOLDEN: Golden = JSON.parse(readFileSync(new URL('../golden/rome.json', import.meta.url), 'utf8'))
 const { settings, prefixes } = GOLDEN
 
-function makeFact({ id, prompt, subject, targetNew }: Golden['edits'][number]['fact']): Fact {
-  const at = prompt.indexOf(subject)
-  const tests = { paraphrases: [], neighbours: [], otherRelations: [], aliases: [], reversed: [], oneHop: [] }
-  return { id, prompt, subject, subjectSpan: [at, at + subject.length], targetNew, tests }
-}
-
 describe('against PyTorch, step by step', () => {
   let model: OpenModel
   let covariance: Covariance
   beforeAll(async () => {
     model = await openTinyModel()
-    const size = model.config.mlpWidth
-    const gram = { size, sum: new Float64Array(size * size), tokens: 0 }
-    const rows = GOLDEN.rows.map((row) => Int32Array.from(row))
-    const sums = [{ layer: settings.layer, gram }]
-    await addToGrams(model, rows.slice(0, 11), sums)
-    await addToGrams(model, rows.slice(11), sums)
-    covariance = await factorGram(gram, settings.ridge)
+    covariance = await covarianceOf(model, GOLDEN)
   })
   afterAll(() => model.close())
 
