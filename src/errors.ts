@@ -241,6 +241,11 @@ export const ERRORS = {
     exit: 2,
   },
   E_RECORD: { message: 'journal: {where}: expected {expected}, found {found}. Probe again with --fresh.', exit: 2 },
+  E_REGIME: {
+    message:
+      'expected single, batch-N or stream-N, with N the edits that a model holds when it is asked, found {found}. For example: --regimes single,batch-16,stream-16.',
+    exit: 2,
+  },
   E_RUN_FILE: {
     message: '{file}: {problem}. Expected what `whichedit probe` wrote; start over with --fresh.',
     exit: 2,
@@ -275,6 +280,11 @@ export const ERRORS = {
     exit: 66,
   },
   E_TOKENIZER: { message: '{file}: expected {expected}, found {found}. Try: fetch the model again.', exit: 2 },
+  E_TOO_FEW_FACTS: {
+    message:
+      '{regime}: expected as many facts in the data as are to be edited together, found {found}. Take a smaller number, or data with more facts.',
+    exit: 2,
+  },
   E_TRACED_PROMPT: {
     message: 'expected a prompt with its subject in braces, such as "The capital of {France} is", found {found}.',
     exit: 2,

@@ -5,12 +5,13 @@
 import { existsSync } from 'node:fs'
 import { Flags } from '@oclif/core'
 import { WhicheditError } from '../errors.ts'
+import { SINGLE } from '../evidence/record.ts'
 import { DEFAULT_FACTS, FACT_SETS } from '../facts/index.ts'
 import { findInHub, KNOWN_MODELS } from '../models/known.ts'
 import { DEFAULT_MODEL, SHIPPED_MODELS } from '../models/shipped.ts'
 import { printable } from '../printable.ts'
 import { renderTable } from '../report/table.ts'
-import { readProfile } from '../scoring/profile.ts'
+import { type Profile, readProfile } from '../scoring/profile.ts'
 import { rankMethods } from '../scoring/rank.ts'
 import { bestMethod, type Ranking } from '../scoring/ranking.ts'
 import { editSettings } from '../settings.ts'
@@ -69,7 +70,8 @@ export default class Advise extends BaseCommand {
     if (answers.save !== undefined) await saveProfile(profile, answers.save)
     const { model, facts, cases } = answers
     const maxMemory = profile.profile.limits.memory
-    const probing = { model, chat, facts, methods, cases, seed, text, maxMemory }
+    const regimes = [regimeFor(profile.profile.workload, cases)]
+    const probing = { model, chat, facts, methods, cases, regimes, seed, text, maxMemory }
     const probed = await probeVisibly(probing, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,
@@ -140,6 +142,12 @@ function requireAnswers(given: Partial<Answers>): Answers {
   const hasProfile = given.profile !== undefined || hasPriorities(given) || existsSync(PROJECT_PROFILE)
   if (hasProfile) return { ...given, model, facts, cases }
   throw new WhicheditError('E_MISSING_INPUT', { flags: '--profile (or --weights, or --order)' })
+}
+
+/** As the workload's edits come, as many of them as there are cases: so many are edited in any regime. */
+function regimeFor({ arrival, edits }: Profile['workload'], cases: number): string {
+  const together = Math.min(edits, cases)
+  return arrival === SINGLE || together === 1 ? SINGLE : `${arrival}-${together}`
 }
 
 /** Writes the profile with its changes under a title of its own. */

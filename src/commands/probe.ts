@@ -1,5 +1,6 @@
 /** `probe`: runs methods on a model and keeps what came out. The same command goes on where it stopped. */
 import { Flags } from '@oclif/core'
+import { SINGLE } from '../evidence/record.ts'
 import { DEFAULT_FACTS } from '../facts/index.ts'
 import { DEFAULT_MODEL } from '../models/shipped.ts'
 import { printable } from '../printable.ts'
@@ -23,6 +24,7 @@ export default class Probe extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts countries',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --facts my-facts.jsonl --methods rome,ike --cases 8',
     '<%= config.bin %> <%= command.id %> --model smollm2-135m --chat --facts countries',
+    '<%= config.bin %> <%= command.id %> --methods memit,grace --regimes single,batch-16,stream-16',
   ]
   static override flags = {
     model: FLAGS.model,
@@ -30,6 +32,13 @@ export default class Probe extends BaseCommand {
     facts: FLAGS.facts,
     methods: FLAGS.methods,
     cases: FLAGS.cases,
+    regimes: Flags.string({
+      env: 'WHICHEDIT_REGIMES',
+      helpValue: 'A,B',
+      default: SINGLE,
+      description:
+        'how the edits come that a model holds when it is asked: each alone (single), together (batch-16) or one after another (stream-16)',
+    }),
     seed: FLAGS.seed,
     text: FLAGS.text,
     'max-memory': PROFILE_FLAGS['max-memory'],
@@ -43,7 +52,8 @@ export default class Probe extends BaseCommand {
     const { chat, seed, text, fresh, 'retry-errors': retryErrors } = flags
     const methods = chooseMethods(flags.methods)
     const maxMemory = readMemoryLimit(flags['max-memory'])
-    const request = { model, facts, chat, methods, cases, seed, text, maxMemory, fresh, retryErrors }
+    const regimes = flags.regimes.split(',').map((word) => word.trim())
+    const request = { model, facts, chat, methods, cases, regimes, seed, text, maxMemory, fresh, retryErrors }
     const probed = await probeVisibly(request, this.context(seed), {
       config: this.config,
       quiet: this.choices.quiet,

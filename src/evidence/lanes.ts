@@ -1,5 +1,5 @@
 /**
- * Carries out a plan: one lane after another, each method in a process of its own, so that each has its own peak memory and
+ * Carries out a plan: one lane after another, each method and regime in a process of its own, so that each has its own peak memory and
  * none slows another's clock. This process is the only one that writes evidence.
  */
 import type { ProgressEvent } from '../context.ts'
@@ -7,7 +7,7 @@ import { WhicheditError } from '../errors.ts'
 import type { ModelPlaces } from '../models/locate.ts'
 import type { Criterion } from '../probes/probe.ts'
 import type { FromLane, LaneOrder } from './lane.ts'
-import { countCases, type Plan, pendingJobs, SINGLE } from './plan.ts'
+import { countCases, type Group, groupFacts, type Plan, pendingGroups, pendingJobs } from './plan.ts'
 import type { FailureRecord, JournalRecord, MethodInfo } from './record.ts'
 import type { RunStore } from './store.ts'
 import { type LaneEnd, superviseLane } from './supervise.ts'
@@ -73,14 +73,22 @@ async function runMethod(request: LanesRequest, method: MethodInfo): Promise<voi
   const { store, signal } = request
   const tell = (stage: LaneEvent['stage'], step?: ProgressEvent): void =>
     request.report({ ...summarise(store, method.name), stage, ...(step === undefined ? {} : { step }) })
-  for (let deaths = 0; pendingFacts(request, method).length > 0; deaths++) {
-    tell('open')
-    const take = createTaker(store, tell)
-    const end = await superviseLane(orderFor(request, method), { entry: request.entry, signal, take })
-    if (end.kind !== 'died') break
-    await recordDeath(store, method, { end, isLast: deaths + 1 === MAX_DEATHS })
+  for (const regime of store.info.regimes) {
+    const name = { method, regime }
+    for (let deaths = 0; !signal.aborted && groupsFor(request, name).length > 0; deaths++) {
+      tell('open')
+      const take = createTaker(store, tell)
+      const end = await superviseLane(orderFor(request, name), { entry: request.entry, signal, take })
+      if (end.kind !== 'died') break
+      await recordDeath(store, name, { end, isLast: deaths + 1 === MAX_DEATHS })
+    }
   }
   if (!signal.aborted) tell('end')
+}
+
+interface LaneName {
+  readonly method: MethodInfo
+  readonly regime: string
 }
 
 /** Takes what a lane sends: records and readings to the disk, the rest to whoever watches. */
@@ -95,21 +103,22 @@ function createTaker(store: RunStore, tell: (stage: 'prepare' | 'case', step?: P
   }
 }
 
-function pendingFacts({ plan, store }: LanesRequest, method: MethodInfo) {
-  const pending = new Set(
-    pendingJobs(store.info, store.records).flatMap((job) => (job.method === method.name ? [job.factId] : [])),
-  )
-  return plan.facts.filter((fact) => pending.has(fact.id))
+function groupsFor({ plan, store }: LanesRequest, { method, regime }: LaneName): Group[] {
+  const jobs = pendingJobs(store.info, store.records)
+  const own = jobs.filter((job) => job.method === method.name && job.regime === regime)
+  return pendingGroups(groupFacts(plan, regime), new Set(own.map(({ factId }) => factId)))
 }
 
-function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
+function orderFor(request: LanesRequest, name: LaneName): LaneOrder {
+  const { method, regime } = name
   const { plan, store, model, chat, memoryBytes, places, cacheDir } = request
   const { seed, itemsPerProbe, maxNewTokens } = store.info.settings
-  const facts = pendingFacts(request, method)
+  const groups = groupsFor(request, name)
   const isPrepared = store.records.some(
-    (record) => record.method === method.name && record.kind === 'cost' && record.cost === 'prepare',
+    (record) =>
+      record.method === method.name && record.regime === regime && record.kind === 'cost' && record.cost === 'prepare',
   )
-  const readings = facts.flatMap((fact) => store.readings.get(fact.id) ?? [])
+  const readings = groups.flatMap(({ cases }) => cases.flatMap((id) => store.readings.get(id) ?? []))
   const { material } = plan
   return {
     method: method.name,
@@ -119,19 +128,29 @@ function orderFor(request: LanesRequest, method: MethodInfo): LaneOrder {
     memoryBytes,
     places,
     cacheDir,
-    work: { hparams: method.hparams, facts, material, isPrepared, readings, seed, itemsPerProbe, maxNewTokens },
+    work: {
+      hparams: method.hparams,
+      regime,
+      groups,
+      material,
+      isPrepared,
+      readings,
+      seed,
+      itemsPerProbe,
+      maxNewTokens,
+    },
   }
 }
 
 /** Keeps what became of the case that was in flight; of the whole lane, where there was none or it happens again and again. */
 async function recordDeath(
   store: RunStore,
-  method: MethodInfo,
+  { method, regime }: LaneName,
   { end, isLast }: { end: LaneEnd & { kind: 'died' }; isLast: boolean },
 ): Promise<void> {
   const { how, hint, during } = end
   const stage = during === null ? 'prepare' : 'edit'
-  const name = { method: method.name, regime: SINGLE }
+  const name = { method: method.name, regime }
   const values = { title: method.title, how, hint, stage: during === null ? 'its preparation' : `fact ${during}` }
   const { code, message } = new WhicheditError('E_LANE_DIED', values)
   const failure: Omit<FailureRecord, 'factId'> = { ...name, kind: 'failure', stage, code, message }

@@ -5,14 +5,22 @@
  */
 import { createHash } from 'node:crypto'
 import type { Material } from '../editors/editor.ts'
+import { WhicheditError } from '../errors.ts'
 import { chooseCases, chooseMaterial } from '../facts/cases.ts'
 import type { Fact } from '../facts/fact.ts'
+import { printable } from '../printable.ts'
 import type { Probe, ProbeItem } from '../probes/probe.ts'
 import { createRandom, type Random } from '../tensor/random.ts'
-import type { JournalRecord, MachineInfo, MethodInfo, ModelInfo, RunInfo, RunSettings } from './record.ts'
-
-/** The one regime there is so far: each fact edited alone into the unedited model. */
-export const SINGLE = 'single'
+import {
+  type JournalRecord,
+  type MachineInfo,
+  type MethodInfo,
+  type ModelInfo,
+  parseRegime,
+  type Regime,
+  type RunInfo,
+  type RunSettings,
+} from './record.ts'
 
 /** Prompts of one probe asked about one fact; CounterFact has ten neighbours a fact, and five tell nearly as much. */
 export const ITEMS_PER_PROBE = 5
@@ -31,6 +39,8 @@ export interface PlanRequest {
   readonly probes: readonly Probe[]
   /** How many facts to try; all, where there are fewer. */
   readonly cases: number
+  /** `single`, `batch-16`, `stream-16`: how the edits come that a model holds when it is asked. */
+  readonly regimes: readonly string[]
   readonly settings: Omit<RunSettings, 'text'>
   /** Plain text that preparations learn from; null: sample the model. */
   readonly text: readonly string[] | null
@@ -44,10 +54,19 @@ export interface PlanRequest {
 export interface Plan {
   readonly info: RunInfo
   readonly facts: readonly Fact[]
+  /** Facts that are edited beside those of the cases where a batch or a stream is longer, and not asked about. */
+  readonly companions: readonly Fact[]
   readonly material: Material
 }
 
-/** One edit of one fact by one method, with all its questions: what is done and kept, or not, as a whole. */
+/** Facts that are edited into one model, in their order. */
+export interface Group {
+  readonly facts: readonly Fact[]
+  /** The ids of those that are asked about. */
+  readonly cases: readonly string[]
+}
+
+/** One fact in one regime of one method, with all its questions: what is done and kept, or not, as a whole. */
 export interface Job {
   readonly method: string
   readonly regime: string
@@ -56,10 +75,21 @@ export interface Job {
 
 /**
  * Chooses the cases by the seed (more cases contain fewer) and describes the run. Methods may learn from the facts that have
- * nothing to do with a case, in the data's own order.
+ * nothing to do with those that are edited, in the data's own order.
+ * @throws E_REGIME for a word that names none, E_TOO_FEW_FACTS where a regime needs more than there are
  */
 export function makePlan(request: PlanRequest): Plan {
-  const facts = chooseCases(request.data.facts, request.cases, createRandom(request.settings.seed))
+  const random = createRandom(request.settings.seed)
+  const facts = chooseCases(request.data.facts, request.cases, random)
+  const regimes = request.regimes.map(readRegime)
+  const edited = chooseCases(
+    request.data.facts,
+    Math.max(...regimes.map((one) => countEdited(one, facts.length))),
+    random,
+  )
+  for (const { name, edits } of regimes) {
+    if (edits > edited.length) throw new WhicheditError('E_TOO_FEW_FACTS', { regime: name, found: edited.length })
+  }
   const described: Omit<RunInfo, 'id'> = {
     schemaVersion: 1,
     createdAt: request.createdAt,
@@ -73,25 +103,67 @@ export function makePlan(request: PlanRequest): Plan {
     },
     methods: request.methods,
     probes: request.probes.map(({ name, criterion, version }) => ({ name, criterion, version })),
-    regimes: [SINGLE],
+    regimes: [...new Set(regimes.map(({ name }) => name))],
     settings: { ...request.settings, text: request.text === null ? null : hashOf(request.text) },
     machine: request.machine,
     versions: request.versions,
   }
-  const material = { text: request.text, facts: chooseMaterial(request.data.facts, facts) }
-  return { info: { id: idOf(described), ...described }, facts, material }
+  const material = { text: request.text, facts: chooseMaterial(request.data.facts, edited) }
+  return { info: { id: idOf(described), ...described }, facts, companions: edited.slice(facts.length), material }
+}
+
+/** @throws E_REGIME */
+function readRegime(name: string): Regime {
+  const regime = parseRegime(name)
+  if (regime === undefined) throw new WhicheditError('E_REGIME', { found: printable(name) })
+  return regime
+}
+
+/** Facts that groups of equal size take to hold so many cases. */
+function countEdited({ edits }: Regime, cases: number): number {
+  return Math.ceil(cases / edits) * edits
+}
+
+/**
+ * The models that a regime makes of a plan, each with the facts it holds: the cases in their order, cut into groups of equal
+ * size, the last filled up with companions. Inside a group facts stand in an order of the regime's own, so that no case is
+ * always the oldest of a stream.
+ */
+export function groupFacts(
+  { facts, companions, info }: Pick<Plan, 'facts' | 'companions' | 'info'>,
+  name: string,
+): Group[] {
+  const regime = readRegime(name)
+  const order = createRandom(info.settings.seed).stream('order').stream(name)
+  const size = countEdited(regime, facts.length)
+  // Where the data has no more facts, the last group is filled up with cases of the first.
+  const edited = [...facts, ...companions.slice(0, size - facts.length), ...facts].slice(0, size)
+  return Array.from({ length: edited.length / regime.edits }, (_, index) => {
+    const at = index * regime.edits
+    const group = edited.slice(at, at + regime.edits)
+    const cases = group.slice(0, Math.max(0, facts.length - at)).map(({ id }) => id)
+    return { facts: order.stream(String(index)).shuffle(group), cases }
+  })
+}
+
+/** Those of the groups that have a case still to be asked, with these cases only. */
+export function pendingGroups(groups: readonly Group[], pending: ReadonlySet<string>): Group[] {
+  return groups
+    .map(({ facts, cases }) => ({ facts, cases: cases.filter((id) => pending.has(id)) }))
+    .filter(({ cases }) => cases.length > 0)
 }
 
 /** The jobs of a run that have no records yet, method after method. A method whose lane failed has none left. */
 export function pendingJobs(info: RunInfo, records: readonly JournalRecord[]): Job[] {
   const keyOf = ({ method, regime, factId }: Job): string => JSON.stringify([method, regime, factId])
   const done = new Set(records.flatMap((record) => (record.kind === 'case' ? [keyOf(record)] : [])))
+  const laneOf = ({ method, regime }: Pick<Job, 'method' | 'regime'>): string => JSON.stringify([method, regime])
   const failed = new Set(
-    records.flatMap((record) => (record.kind === 'failure' && record.factId === null ? [record.method] : [])),
+    records.flatMap((record) => (record.kind === 'failure' && record.factId === null ? [laneOf(record)] : [])),
   )
   return info.methods
-    .filter(({ name }) => !failed.has(name))
     .flatMap(({ name: method }) => info.regimes.map((regime) => ({ method, regime })))
+    .filter((lane) => !failed.has(laneOf(lane)))
     .flatMap((lane) => info.data.cases.map((factId) => ({ ...lane, factId })))
     .filter((job) => !done.has(keyOf(job)))
 }

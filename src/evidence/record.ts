@@ -138,6 +138,24 @@ export interface RunSettings {
   readonly text: string | null
 }
 
+/** How the edits came that a model holds when it is asked, and how many they are. */
+export interface Regime {
+  /** `single`, `batch-16`, `stream-16`; `stream-16#2` is the same in another order. */
+  readonly name: string
+  readonly arrival: 'single' | 'batch' | 'stream'
+  readonly edits: number
+}
+
+/** Each fact edited alone into the unedited model. */
+export const SINGLE = 'single'
+
+/** The regime of that name; undefined where it names none. */
+export function parseRegime(name: string): Regime | undefined {
+  if (name === SINGLE) return { name, arrival: SINGLE, edits: 1 }
+  const [, arrival, edits] = /^(batch|stream)-([1-9]\d{0,5})(?:#[1-9]\d{0,2})?$/.exec(name) ?? []
+  return arrival === 'batch' || arrival === 'stream' ? { name, arrival, edits: Number(edits) } : undefined
+}
+
 /** `run.json`: what was run, on what, with which settings. Written before the first record, never changed. */
 export interface RunInfo {
   readonly schemaVersion: 1

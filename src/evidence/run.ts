@@ -1,7 +1,7 @@
 /**
- * The one place where editors and probes meet: a lane takes one method through its cases. For each fact the method makes
- * its patch, the patched model is asked all questions in one batch, the probes judge what the two models said, and the
- * records of the case go out together, the one that completes it last. What an edit throws is an outcome and the lane goes
+ * The one place where editors and probes meet: a lane takes one method through its cases in one regime. The method makes the
+ * patches of a group of facts (of one, where each is edited alone), the patched model is asked all questions of a case in one
+ * batch, the probes judge what the two models said, and the records of the case go out together, the one that completes it last. What an edit throws is an outcome and the lane goes
  * on; what the machine refuses (a full disk) and what the user stops end it.
  */
 import type { Context } from '../context.ts'
@@ -13,16 +13,25 @@ import type { LanguageModel } from '../models/model.ts'
 import type { Patch } from '../models/patch.ts'
 import type { Judgement, Probe } from '../probes/probe.ts'
 import type { MemoryGauge } from './memory.ts'
-import { type PlannedItem, planItems, SINGLE } from './plan.ts'
+import { type Group, type PlannedItem, planItems } from './plan.ts'
 import { type PreparationCost, rememberCost } from './preparation-cost.ts'
 import { areReadingsOf, askAll, readUnedited, timeExtraQuery } from './readings.ts'
-import type { CaseReadings, CostRecord, FailureRecord, JournalRecord, ProbeRecord, RecordBase } from './record.ts'
+import {
+  type CaseReadings,
+  type CostRecord,
+  type FailureRecord,
+  type JournalRecord,
+  type ProbeRecord,
+  parseRegime,
+  type RecordBase,
+} from './record.ts'
 
 /** What a lane is to do: plain data, so that it can be sent to another process. */
 export interface LaneWork {
   readonly hparams: Hparams
-  /** The facts of the cases still to be done, in their order. */
-  readonly facts: readonly Fact[]
+  readonly regime: string
+  /** The groups of facts that have a case still to be done, in their order. */
+  readonly groups: readonly Group[]
   readonly material: Material
   /** Whether the cost of the preparation is in the journal already. */
   readonly isPrepared: boolean
@@ -56,7 +65,7 @@ export interface Lane {
  * @throws the signal's reason when stopped; E_DISK_FULL, E_NOT_WRITABLE and other refusals of the machine
  */
 export async function runLane(lane: Lane, work: LaneWork, ctx: Context): Promise<void> {
-  const base: RecordBase = { method: lane.editor.name, regime: SINGLE }
+  const base: RecordBase = { method: lane.editor.name, regime: work.regime }
   lane.sink.begin(null)
   const preparation = await attempt('prepare', ctx, () => prepare(lane, work, ctx))
   if ('failure' in preparation) {
@@ -65,11 +74,9 @@ export async function runLane(lane: Lane, work: LaneWork, ctx: Context): Promise
   }
   if (!work.isPrepared) await lane.sink.commit(preparationRecords(base, preparation.value))
   const known = new Map(work.readings.map((readings) => [readings.factId, readings]))
-  for (const fact of work.facts) {
+  for (const group of work.groups) {
     ctx.signal.throwIfAborted()
-    lane.sink.begin(fact.id)
-    const records = await runCase(lane, { ...work, base, fact, prepared: preparation.value.prepared, known }, ctx)
-    await lane.sink.commit(records)
+    await runGroup(lane, { ...work, base, group, prepared: preparation.value.prepared, known }, ctx)
   }
 }
 
@@ -97,40 +104,69 @@ function preparationRecords(base: RecordBase, { seconds, peakBytes }: Preparatio
   ]
 }
 
-interface CaseWork extends LaneWork {
+interface GroupWork extends LaneWork {
   readonly base: RecordBase
-  readonly fact: Fact
+  readonly group: Group
   readonly prepared: unknown
   readonly known: Map<string, CaseReadings>
 }
 
+/** A case with its questions and what the unedited model said to them. */
+interface Case {
+  readonly fact: Fact
+  readonly items: readonly PlannedItem[]
+  readonly unedited: CaseReadings
+}
+
+/** Edits a group of facts and asks about its cases, one after another. */
+async function runGroup(lane: Lane, work: GroupWork, ctx: Context): Promise<void> {
+  const start = ctx.now()
+  const cases: Case[] = []
+  for (const fact of work.group.facts.filter(({ id }) => work.group.cases.includes(id))) {
+    lane.sink.begin(fact.id)
+    const items = planItems(fact, lane.probes, work.itemsPerProbe, ctx.random)
+    cases.push({ fact, items, unedited: await uneditedReadings(lane, { ...work, fact }, items, ctx) })
+  }
+  lane.memory.restart()
+  const edit = await editGroup(lane, work, ctx)
+  const sharedS = secondsSince(start, ctx) / cases.length
+  for (const one of cases) {
+    ctx.signal.throwIfAborted()
+    lane.sink.begin(one.fact.id)
+    await lane.sink.commit(await runCase(lane, { ...work, ...one, edit, sharedS }, ctx))
+  }
+}
+
+interface CaseWork extends GroupWork, Case {
+  readonly edit: Edit
+  /** This case's share of the time that its group took. */
+  readonly sharedS: number
+}
+
 /** All records of a case, the last of which completes it. */
 async function runCase(lane: Lane, work: CaseWork, ctx: Context): Promise<JournalRecord[]> {
-  const { base, fact } = work
+  const { base, fact, edit, sharedS } = work
   const start = ctx.now()
-  const items = planItems(fact, lane.probes, work.itemsPerProbe, ctx.random)
-  const unedited = await uneditedReadings(lane, work, items, ctx)
-  lane.memory.restart()
-  const edit = await attempt('edit', ctx, () => editFact(lane, work, ctx))
+  const made = edit.made.get(fact.id)
+  if (made === undefined) throw new WhicheditError('E_INTERNAL', { what: `fact ${fact.id} is in no group of its own` })
   const observed =
-    'failure' in edit
-      ? edit
-      : await attempt('probe', ctx, () => observe(lane, { ...work, items, unedited, ...edit.value }, ctx))
+    'failure' in made ? made : await attempt('probe', ctx, () => observe(lane, { ...work, edited: edit.edited }, ctx))
   const name = { ...base, factId: fact.id }
   const costs: CostRecord[] = [
-    ...('failure' in edit ? [] : editCosts(name, edit.value)),
+    ...('failure' in made ? [] : editCosts(name, made.value)),
     { ...name, kind: 'cost', cost: 'memory', value: lane.memory.peak(), unit: 'bytes' },
   ]
   const outcome: (ProbeRecord | CostRecord | FailureRecord)[] =
     'failure' in observed ? [{ ...name, kind: 'failure', ...observed.failure }] : observed.value
-  const report = 'failure' in edit ? {} : edit.value.patch.report
-  return [...outcome, ...costs, { ...name, kind: 'case', report, wallS: secondsSince(start, ctx) }]
+  const wallS = sharedS + secondsSince(start, ctx)
+  const report = 'failure' in made ? {} : made.value.report
+  return [...outcome, ...costs, { ...name, kind: 'case', report, wallS }]
 }
 
 /** What the unedited model says, asked only where no lane has asked before. */
 async function uneditedReadings(
   { model, sink }: Lane,
-  { fact, known, maxNewTokens }: CaseWork,
+  { fact, known, maxNewTokens }: GroupWork & { readonly fact: Fact },
   items: readonly PlannedItem[],
   { signal }: Context,
 ): Promise<CaseReadings> {
@@ -141,40 +177,73 @@ async function uneditedReadings(
   return readings
 }
 
-interface Edit {
-  readonly patch: Patch
+/** What editing one fact of a group took; of a call that took several facts, its share. */
+interface Made {
+  readonly report: Patch['report']
   readonly seconds: number
+  readonly bytes: number
 }
 
-async function editFact({ model, editor }: Lane, work: CaseWork, ctx: Context): Promise<Edit> {
-  const { hparams, prepared, fact, base } = work
-  const random = ctx.random.stream('edit').stream(base.method).stream(base.regime).stream(fact.id)
-  const start = ctx.now()
-  const patch = await editor.edit({ model, facts: [fact], hparams, prepared, history: [] }, { ...ctx, random })
-  const seconds = secondsSince(start, ctx)
-  for (const [name, value] of Object.entries(patch.report)) {
+interface Edit {
+  /** The model with all edits that succeeded. */
+  readonly edited: LanguageModel
+  /** What became of each fact. */
+  readonly made: ReadonlyMap<string, Outcome<Made>>
+}
+
+/**
+ * Edits the facts of a group into one model: in one call where they come together and the method takes many, else one after
+ * another, each into the model as the earlier ones left it. A call that fails leaves the model as it was.
+ */
+async function editGroup({ model, editor }: Lane, work: GroupWork, ctx: Context): Promise<Edit> {
+  const { hparams, prepared, base, group } = work
+  const isTogether = editor.batch === 'many' && parseRegime(base.regime)?.arrival === 'batch'
+  const calls = isTogether ? [group.facts] : group.facts.map((fact) => [fact])
+  const made = new Map<string, Outcome<Made>>()
+  const history: Patch[] = []
+  let edited = model
+  for (const facts of calls) {
+    ctx.signal.throwIfAborted()
+    const random = ctx.random
+      .stream('edit')
+      .stream(base.method)
+      .stream(base.regime)
+      .stream(facts[0]?.id ?? '')
+    const job = { model: edited, facts, hparams, prepared, history: [...history] }
+    const outcome = await attempt('edit', ctx, async () => {
+      const start = ctx.now()
+      const patch = await editor.edit(job, { ...ctx, random })
+      const seconds = secondsSince(start, ctx) / facts.length
+      checkReport(patch.report)
+      edited = edited.withPatch(patch)
+      history.push(patch)
+      return { report: patch.report, seconds, bytes: bytesOf(patch.parts) / facts.length }
+    })
+    for (const { id } of facts) made.set(id, outcome)
+  }
+  return { edited, made }
+}
+
+function checkReport(report: Patch['report']): void {
+  for (const [name, value] of Object.entries(report)) {
     if (!Number.isFinite(value)) throw new WhicheditError('E_NOT_FINITE', { where: name, found: String(value) })
   }
-  return { patch, seconds }
 }
 
-function editCosts(name: RecordBase & { factId: string }, { patch, seconds }: Edit): CostRecord[] {
+function editCosts(name: RecordBase & { factId: string }, { bytes, seconds }: Made): CostRecord[] {
   return [
     { ...name, kind: 'cost', cost: 'edit', value: seconds, unit: 's' },
-    { ...name, kind: 'cost', cost: 'patch', value: bytesOf(patch.parts), unit: 'bytes' },
+    { ...name, kind: 'cost', cost: 'patch', value: bytes, unit: 'bytes' },
   ]
 }
 
-interface Observing extends CaseWork {
-  readonly items: readonly PlannedItem[]
-  readonly unedited: CaseReadings
-  readonly patch: Patch
+interface Observing extends GroupWork, Case {
+  readonly edited: LanguageModel
 }
 
 /** Asks the edited model everything and judges it. */
 async function observe(lane: Lane, work: Observing, ctx: Context): Promise<(ProbeRecord | CostRecord)[]> {
-  const { base, fact, items, unedited, maxNewTokens } = work
-  const edited = lane.model.withPatch(work.patch)
+  const { base, fact, items, unedited, edited, maxNewTokens } = work
   const questions = items.map(({ item }) => item)
   const said = await askAll(edited, questions, { maxNewTokens, signal: ctx.signal })
   const extra = await timeExtraQuery({ base: lane.model, edited }, fact.prompt, ctx)

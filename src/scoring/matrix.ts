@@ -87,7 +87,7 @@ export function buildMatrix(evidence: readonly Evidence[], { reading, profile }:
   const runs = evidence.toSorted((a, b) => a.run.createdAt.localeCompare(b.run.createdAt))
   const models = new Set(runs.map(({ run }) => run.model.id))
   if (models.size > 1) throw new WhicheditError('E_MIXED_MODELS', { found: [...models].join(', ') })
-  const { regime, note } = chooseRegime(
+  const { regime, notes } = chooseRegime(
     runs.flatMap(({ records }) => records.map((record) => record.regime)),
     profile.workload,
   )
@@ -102,7 +102,7 @@ export function buildMatrix(evidence: readonly Evidence[], { reading, profile }:
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((info) => arrangeMethod(info, { cases, answers, runs: kept, mix: profile.mix }))
   const probes = mapCriteria((criterion) => [...(answers.prompts.get(criterion)?.keys() ?? [])].sort())
-  return { cases, methods, probes, notes: note === null ? [] : [note] }
+  return { cases, methods, probes, notes }
 }
 
 interface Answer {

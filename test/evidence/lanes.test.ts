@@ -88,6 +88,20 @@ describe('a run', () => {
     expect(events.some(({ step }) => step?.task === 'editing')).toBe(true)
   })
 
+  test('takes every method through every regime, each prepared for itself', async () => {
+    const { end, records } = await run({ cases: 2, regimes: ['single', 'stream-2'], methods: ['stub'] })
+    expect(end).toEqual({ isStopped: false, done: 4, total: 4 })
+    const lines = records.flatMap((record) =>
+      record.kind === 'case' || (record.kind === 'cost' && record.cost === 'prepare')
+        ? [`${record.regime} ${record.factId}`]
+        : [],
+    )
+    expect(lines.toSorted()).toEqual([
+      ...['single f0', 'single f1', 'single null'],
+      ...['stream-2 f0', 'stream-2 f1', 'stream-2 null'],
+    ])
+  })
+
   test('that is done starts no process again', async () => {
     const first = await run({ cases: 2 })
     const again = await run({ cases: 2 })

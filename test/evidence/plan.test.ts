@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { makePlan, type PlanRequest, pendingJobs, planItems } from '../../src/evidence/plan.ts'
+import {
+  type Group,
+  groupFacts,
+  makePlan,
+  type PlanRequest,
+  pendingGroups,
+  pendingJobs,
+  planItems,
+} from '../../src/evidence/plan.ts'
 import { PROBES } from '../../src/probes/index.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { makeCase, makeRunInfo } from '../support/records.ts'
@@ -15,6 +23,7 @@ const REQUEST: PlanRequest = {
   methods: [STUB, { ...STUB, name: 'other' }],
   probes: [PROBES.reliability, PROBES.neighbours],
   cases: 4,
+  regimes: ['single'],
   settings: { seed: 1, itemsPerProbe: 5, maxNewTokens: 16 },
   text: null,
   machine: INFO.machine,
@@ -106,8 +115,81 @@ describe('a plan', () => {
     ['number of prompts', { settings: { ...REQUEST.settings, itemsPerProbe: 4 } }],
     ['length of answers', { settings: { ...REQUEST.settings, maxNewTokens: 8 } }],
     ['text', { text: ['a'] }],
+    ['set of regimes', { regimes: ['single', 'batch-4'] }],
   ])('is another run with another %s', (_, changes) => {
     expect(idOf(changes)).not.toBe(idOf({}))
+  })
+})
+
+describe('the groups of a regime', () => {
+  const planOf = (regime: string, facts = FACTS) =>
+    makePlan({ ...REQUEST, regimes: ['single', regime], data: { ...REQUEST.data, facts } })
+  const idsOf = (groups: readonly Group[]) => groups.map(({ facts }) => facts.map(({ id }) => id))
+
+  test('are the cases one by one, where each is edited alone', () => {
+    const plan = planOf('batch-2')
+    expect(groupFacts(plan, 'single')).toEqual(plan.facts.map((fact) => ({ facts: [fact], cases: [fact.id] })))
+  })
+
+  test('hold every case once, the last filled up with facts that are not asked about', () => {
+    const plan = planOf('batch-3')
+    const groups = groupFacts(plan, 'batch-3')
+    expect(groups.map(({ facts, cases }) => [facts.length, cases.length])).toEqual([
+      [3, 3],
+      [3, 1],
+    ])
+    expect(groups.flatMap(({ cases }) => cases)).toEqual(plan.info.data.cases)
+    expect(plan.companions).toHaveLength(2)
+    expect(new Set(idsOf(groups).flat())).toEqual(new Set([...plan.facts, ...plan.companions].map(({ id }) => id)))
+  })
+
+  test('of more edits than cases ask about the cases only', () => {
+    const [group, ...others] = groupFacts(planOf('stream-12'), 'stream-12')
+    expect(others).toEqual([])
+    expect([group?.facts.length, group?.cases.length]).toEqual([12, 4])
+  })
+
+  test('stand in an order of the regime and the seed', () => {
+    const plan = makePlan({ ...REQUEST, regimes: ['stream-12', 'stream-12#2'] })
+    const [first, second] = ['stream-12', 'stream-12#2'].map((name) => idsOf(groupFacts(plan, name)).flat())
+    expect(second).not.toEqual(first)
+    expect(second?.toSorted()).toEqual(first?.toSorted())
+    expect(idsOf(groupFacts(plan, 'stream-12')).flat()).toEqual(first)
+    // No case is always the oldest.
+    expect(first?.slice(0, 4)).not.toEqual(plan.info.data.cases)
+  })
+
+  test('are filled up with cases of the first where the data has no more facts', () => {
+    const plan = planOf('batch-3', FACTS.slice(0, 4))
+    const groups = groupFacts(plan, 'batch-3')
+    expect(plan.companions).toEqual([])
+    expect(groups.map(({ facts }) => new Set(facts).size)).toEqual([3, 3])
+    expect(groups.flatMap(({ cases }) => cases)).toEqual(plan.info.data.cases)
+  })
+
+  test('keep what methods learn from apart from everything that is edited', () => {
+    const plan = planOf('stream-12')
+    const edited = new Set([...plan.facts, ...plan.companions].map(({ id }) => id))
+    expect(plan.material.facts).toHaveLength(8)
+    expect(plan.material.facts.filter(({ id }) => edited.has(id))).toEqual([])
+  })
+
+  test('that are done in part are made again with what is left to ask', () => {
+    const groups = groupFacts(planOf('batch-3'), 'batch-3')
+    const [first, second] = groups.map(({ cases }) => cases)
+    const pending = new Set([first?.[1] ?? ''])
+    expect(pendingGroups(groups, pending)).toEqual([{ facts: groups[0]?.facts, cases: [first?.[1]] }])
+    expect(pendingGroups(groups, new Set(second))).toEqual([groups[1]])
+  })
+
+  test.each(['batch', 'batch-0', 'stream-1.5', 'burst-3', 'single-2', ''])('refuses the regime "%s"', (regime) => {
+    expect(() => planOf(regime)).toThrow(expect.objectContaining({ code: 'E_REGIME' }))
+  })
+
+  test('refuses more edits than there are facts', () => {
+    expect(() => planOf('batch-21')).toThrow(
+      expect.objectContaining({ code: 'E_TOO_FEW_FACTS', values: { regime: 'batch-21', found: 20 } }),
+    )
   })
 })
 
@@ -138,6 +220,9 @@ describe('what is left to do', () => {
     } as const
     expect(pendingJobs(info, [{ ...failure, factId: null }])).toEqual(all.slice(2))
     expect(pendingJobs(info, [{ ...failure, factId: info.data.cases[0] ?? '' }])).toEqual(all)
+    const both = { ...info, regimes: ['single', 'batch-2'] }
+    const left = pendingJobs(both, [{ ...failure, factId: null }]).map(({ method, regime }) => `${method} ${regime}`)
+    expect([...new Set(left)]).toEqual(['stub batch-2', 'other single', 'other batch-2'])
   })
 })
 

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { Context } from '../../src/context.ts'
+import type { Editor } from '../../src/editors/editor.ts'
 import { encodeRecords } from '../../src/evidence/journal.ts'
 import { createMemoryGauge } from '../../src/evidence/memory.ts'
-import { planItems } from '../../src/evidence/plan.ts'
+import { type Group, planItems } from '../../src/evidence/plan.ts'
 import { areReadingsOf, askAll, readUnedited, timeExtraQuery } from '../../src/evidence/readings.ts'
 import type { CaseReadings, JournalRecord, ProbeRecord } from '../../src/evidence/record.ts'
 import { bytesOf, type LaneWork, runLane } from '../../src/evidence/run.ts'
+import type { Fact } from '../../src/facts/fact.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import { PROBES } from '../../src/probes/index.ts'
 import { createRandom } from '../../src/tensor/random.ts'
@@ -13,6 +15,8 @@ import { makeFacts, makeStubEditor, type StubHparams, stubAnswers } from '../sup
 import { makeStubModel, makeStubPatch } from '../support/stub-model.ts'
 
 const FACTS = makeFacts(3)
+/** Each fact in a group of its own. */
+const alone = (facts: readonly Fact[]): Group[] => facts.map((fact) => ({ facts: [fact], cases: [fact.id] }))
 const fail = () => {
   throw new Error('not here')
 }
@@ -38,7 +42,11 @@ function contextOf(changes: Partial<Context> = {}): Context {
   }
 }
 
-async function run(changes: Partial<LaneWork> = {}, ctx = contextOf()): Promise<Ran> {
+async function run(
+  changes: Partial<LaneWork> = {},
+  ctx = contextOf(),
+  editor = EDITOR as never as Editor,
+): Promise<Ran> {
   const groups: (readonly JournalRecord[])[] = []
   const readings: CaseReadings[] = []
   const asked: string[] = []
@@ -46,7 +54,7 @@ async function run(changes: Partial<LaneWork> = {}, ctx = contextOf()): Promise<
   await runLane(
     {
       model: makeStubModel({ answers: stubAnswers(3), asked }),
-      editor: EDITOR as never,
+      editor,
       probes: Object.values(PROBES),
       memory,
       sink: {
@@ -57,7 +65,8 @@ async function run(changes: Partial<LaneWork> = {}, ctx = contextOf()): Promise<
     },
     {
       hparams: QUIET,
-      facts: FACTS,
+      regime: 'single',
+      groups: alone(FACTS),
       material: { text: null, facts: [] },
       isPrepared: false,
       readings: [],
@@ -137,7 +146,7 @@ describe('a lane', () => {
 
   test('makes the same records whatever was done before', async () => {
     const whole = await run()
-    const rest = await run({ facts: FACTS.slice(1), isPrepared: true })
+    const rest = await run({ groups: alone(FACTS.slice(1)), isPrepared: true })
     const later = whole.records.filter(({ factId }) => factId === 'f1' || factId === 'f2')
     expect(rest.records).toEqual(later)
   })
@@ -145,10 +154,82 @@ describe('a lane', () => {
   test('without an edit keeps every neighbour', async () => {
     const [fact] = FACTS
     if (fact === undefined) throw new Error('no fact')
-    const ran = await run({ facts: [{ ...fact, targetNew: 'Old0 Town' }] })
+    const ran = await run({ groups: alone([{ ...fact, targetNew: 'Old0 Town' }]) })
     for (const { value, teacherForced } of probesOf(ran, 'f0').filter(({ criterion }) => criterion === 'locality')) {
       expect([value, teacherForced]).toEqual([1, 1])
     }
+  })
+})
+
+describe('facts that are edited into one model', () => {
+  /** What the method was called with, and the records. */
+  async function runTogether(regime: string, batch: 'one' | 'many', changes: Partial<LaneWork> = {}) {
+    const calls: { facts: string[]; patches: number; history: number }[] = []
+    const editor: Editor = {
+      ...(EDITOR as never as Editor),
+      batch,
+      edit: async (job, ctx) => {
+        const { facts, model, history } = job
+        calls.push({ facts: facts.map(({ id }) => id), patches: model.patches.length, history: history.length })
+        await EDITOR.edit(job as never, ctx)
+        const answers = facts.map((fact): [string, string] => [fact.prompt, ` ${fact.targetNew}.`])
+        return makeStubPatch(Object.fromEntries(answers), { facts: facts.length })
+      },
+    }
+    const groups = [{ facts: FACTS.toReversed(), cases: ['f0', 'f2'] }]
+    return { calls, ...(await run({ regime, groups, ...changes }, contextOf(), editor)) }
+  }
+  const reliable = (ran: Ran) =>
+    ran.records.flatMap((record) =>
+      record.kind === 'probe' && record.probe === 'reliability' ? [[record.factId, record.regime, record.value]] : [],
+    )
+
+  test('come in one call where they come together and the method takes many', async () => {
+    const ran = await runTogether('batch-3', 'many')
+    expect(ran.calls).toEqual([{ facts: ['f2', 'f1', 'f0'], patches: 0, history: 0 }])
+    expect(reliable(ran)).toEqual([
+      ['f2', 'batch-3', 1],
+      ['f0', 'batch-3', 1],
+    ])
+    // The clock moves on by a second whenever it is read: the call's one second is shared by three facts.
+    expect(ran.records.filter((record) => record.kind === 'cost' && record.cost === 'edit')).toMatchObject([
+      { factId: 'f2', value: 1 / 3 },
+      { factId: 'f0', value: 1 / 3 },
+    ])
+  })
+
+  test.each([
+    ['stream-3', 'many'],
+    ['batch-3', 'one'],
+  ] as const)('come one after another in %s of a method that takes %s', async (regime, batch) => {
+    const ran = await runTogether(regime, batch)
+    expect(ran.calls).toEqual([
+      { facts: ['f2'], patches: 0, history: 0 },
+      { facts: ['f1'], patches: 1, history: 1 },
+      { facts: ['f0'], patches: 2, history: 2 },
+    ])
+    expect(reliable(ran).map(([factId, , value]) => [factId, value])).toEqual([
+      ['f2', 1],
+      ['f0', 1],
+    ])
+  })
+
+  test('go on after an edit that fails, from the model as it was', async () => {
+    const ran = await runTogether('stream-3', 'one', { hparams: { ...QUIET, wrong: 'throws', at: 'f2' } })
+    expect(ran.calls.map(({ patches, history }) => [patches, history])).toEqual([
+      [0, 0],
+      [0, 0],
+      [1, 1],
+    ])
+    expect(ran.records.filter(({ kind }) => kind === 'failure')).toMatchObject([{ factId: 'f2', regime: 'stream-3' }])
+    expect(reliable(ran)).toEqual([['f0', 'stream-3', 1]])
+  })
+
+  test('are asked about where they are cases, each in a group of records of its own', async () => {
+    const ran = await runTogether('stream-3', 'one')
+    expect(ran.records.filter(({ kind }) => kind === 'case').map(({ factId }) => factId)).toEqual(['f2', 'f0'])
+    expect(ran.groups).toBe(3)
+    expect(encodeRecords(ran.records).split('\n')).toHaveLength(ran.records.length + 1)
   })
 })
 

@@ -13,11 +13,22 @@ test.each([
 ] as const)('takes %s', (_, names, arrival, edits, regime, isNoted) => {
   const chosen = chooseRegime(names, { arrival, edits })
   expect(chosen.regime).toBe(regime)
-  expect(chosen.note !== null).toBe(isNoted)
+  expect(chosen.notes.some((note) => note.includes('extrapolated'))).toBe(isNoted)
 })
 
 test('says what was asked and what there is', () => {
-  expect(chooseRegime(['single'], { arrival: 'stream', edits: 200 }).note).toBe(
+  expect(chooseRegime(['single'], { arrival: 'stream', edits: 200 }).notes).toEqual([
     'The workload is a stream of 200; the evidence is of single edits. Scores are extrapolated and probably too high.',
-  )
+  ])
+})
+
+test('says that facts which share a model are not independent', () => {
+  expect(chooseRegime(['single', 'stream-16'], { arrival: 'stream', edits: 16 })).toEqual({
+    regime: 'stream-16',
+    notes: ['The facts of a stream-16 share one edited model: the intervals do not tell how another stream would do.'],
+  })
+})
+
+test('passes over a regime that it does not know', () => {
+  expect(chooseRegime(['burst-9', 'single'], { arrival: 'batch', edits: 9 }).regime).toBe('single')
 })

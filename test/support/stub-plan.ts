@@ -7,6 +7,7 @@ import { makeFacts, type StubHparams } from './stub-editor.ts'
 /** What a stub plan is made of. */
 export interface StubPlan {
   readonly cases: number
+  readonly regimes?: readonly string[]
   readonly methods?: readonly string[]
   readonly wrong?: StubHparams['wrong']
   readonly at?: string
@@ -15,7 +16,7 @@ export interface StubPlan {
 
 /** Plans `cases` facts for each method; `wrong` and `at` go to the first. */
 export function makeStubPlan(options: StubPlan): Plan {
-  const { cases, methods = ['stub', 'other'], wrong = 'never', at = '', delayMs = 0 } = options
+  const { cases, regimes = ['single'], methods = ['stub', 'other'], wrong = 'never', at = '', delayMs = 0 } = options
   const { model, machine, createdAt } = makeRunInfo()
   const quiet = { wrong: 'never', at: '', delayMs }
   return makePlan({
@@ -30,6 +31,7 @@ export function makeStubPlan(options: StubPlan): Plan {
     })),
     probes: Object.values(PROBES),
     cases,
+    regimes,
     settings: { seed: 1, itemsPerProbe: 5, maxNewTokens: 16 },
     text: null,
     machine,

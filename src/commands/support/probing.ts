@@ -15,7 +15,6 @@ import {
   makePlan,
   type Plan,
   pendingJobs,
-  SINGLE,
 } from '../../evidence/plan.ts'
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
@@ -39,6 +38,8 @@ export interface ProbingRequest {
   readonly facts: string
   readonly methods: readonly Editor[]
   readonly cases: number
+  /** `single`, `batch-16`, `stream-16`: how the edits come that a model holds when it is asked. */
+  readonly regimes: readonly string[]
   readonly seed: number
   /** A file of plain text that preparations learn from, documents separated by empty lines. */
   readonly text?: string | undefined
@@ -135,6 +136,7 @@ async function planProbing(
     methods,
     probes: Object.values(PROBES),
     cases: request.cases,
+    regimes: request.regimes,
     settings: {
       seed: request.seed,
       itemsPerProbe: ITEMS_PER_PROBE,
@@ -174,10 +176,13 @@ function findUnfit(
 
 /** Keeps why methods are left out, as of any that cannot be prepared; the others run. */
 async function leaveOut(store: RunStore, unfit: ReadonlyMap<string, WhicheditError>): Promise<void> {
-  const pending = new Set(pendingJobs(store.info, store.records).map(({ method }) => method))
-  for (const [method, { code, message }] of unfit) {
-    if (!pending.has(method)) continue
-    await store.append([{ method, regime: SINGLE, kind: 'failure', factId: null, stage: 'prepare', code, message }])
+  for (const regime of store.info.regimes) {
+    const jobs = pendingJobs(store.info, store.records).filter((job) => job.regime === regime)
+    const pending = new Set(jobs.map(({ method }) => method))
+    for (const [method, { code, message }] of unfit) {
+      if (!pending.has(method)) continue
+      await store.append([{ method, regime, kind: 'failure', factId: null, stage: 'prepare', code, message }])
+    }
   }
 }
 
