@@ -17,7 +17,7 @@
 import type { Fact } from '../facts/fact.ts'
 import { cacheBytes, forwardBytes, MOST_CACHE_BYTES, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
-import type { ContextPart, Patch } from '../models/patch.ts'
+import type { ContextEntry } from '../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../models/sentence-vectors.ts'
 import type { Random } from '../tensor/random.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
@@ -64,7 +64,7 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
   title: 'IKE',
   summary:
     'Changes nothing in the model: tells it the new fact before every question, after examples of how to use it.',
-  version: 3,
+  version: 4,
   paper: {
     authors: 'Zheng et al.',
     year: 2023,
@@ -121,8 +121,8 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
     return { pool, vectors: await cachedSentenceVectors(model, source, pool.map(stateFact), ctx) }
   },
 
-  async edit({ model, facts, hparams, prepared, history }, ctx) {
-    const entries: ContextPart['entries'][number][] = []
+  async edit({ model, facts, hparams, prepared }, ctx) {
+    const entries: ContextEntry[] = []
     const counts: number[] = []
     let longest = 0
     const source = vectorSource(model, hparams.layer)
@@ -133,18 +133,12 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
       const shown = demonstrate(prepared.pool, orderByCosine(prepared.vectors, query), hparams.demonstrations, random)
       const { before, tokens, kept } = await fitContext(model, fact, shown, hparams)
       const { data } = await sentenceVectors(model, source, [fact.prompt])
-      entries.push({ before, vector: tensor(data, [data.length]) })
+      entries.unshift({ key: fact.prompt, vector: tensor(data, [data.length]), before, after: '' })
       counts.push(kept)
       longest = Math.max(longest, tokens)
     }
-    const part: ContextPart = {
-      kind: 'context',
-      vectors: source,
-      // Newest first: of two entries for one prompt, the first is taken.
-      entries: [...entries.reverse(), ...readEntries(history)],
-    }
     return {
-      parts: [part],
+      parts: [{ kind: 'context', retrieval: { by: 'cosine', vectors: source, above: null }, entries }],
       report: {
         demonstrationFacts: prepared.pool.length,
         fewestDemonstrations: Math.min(...counts),
@@ -205,9 +199,4 @@ async function fitContext(
     const { ids } = await model.tokenizer.encode(before)
     if (ids.length <= limit || kept === 0) return { before, tokens: ids.length, kept }
   }
-}
-
-function readEntries(history: readonly Patch[]): ContextPart['entries'] {
-  const contexts = history.flatMap(({ parts }) => parts).filter((part) => part.kind === 'context')
-  return contexts.at(-1)?.entries ?? []
 }

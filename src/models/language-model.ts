@@ -19,11 +19,11 @@ import type {
   TargetScore,
   WeightRole,
 } from './model.ts'
-import type { ContextPart, Patch } from './patch.ts'
+import type { Patch } from './patch.ts'
 import { computePrefix } from './prefix.ts'
+import { putIntoContext } from './retrieval.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
-import { cosine, sentenceVectors } from './sentence-vectors.ts'
 import { noticeOf } from './shipped.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
@@ -61,8 +61,8 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   }
 
   const encodePrompt = async (prompt: string): Promise<Int32Array> => {
-    const before = patch.context === null ? '' : await contextFor(core, patch.context, prompt)
-    const { ids } = await tokenizer.encode(before + prompt)
+    const asked = patch.context === null ? prompt : await putIntoContext(makeModel(core, []), patch.context, prompt)
+    const { ids } = await tokenizer.encode(asked)
     return ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])
   }
 
@@ -152,16 +152,6 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     withPatch: (added: Patch): LanguageModel => makeModel(core, [...patches, added]),
   }
   return model
-}
-
-/** The text that a context puts before a prompt; of several entries, that of the nearest sentence vector. */
-async function contextFor(core: Core, context: ContextPart, prompt: string): Promise<string> {
-  const [first] = context.entries
-  if (first === undefined) return ''
-  if (context.entries.length === 1) return first.before
-  const query = await sentenceVectors(makeModel(core, []), context.vectors, [prompt])
-  const similarity = context.entries.map(({ vector }) => cosine(vector, query))
-  return context.entries[similarity.indexOf(Math.max(...similarity))]?.before ?? ''
 }
 
 async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: readonly string[]): Promise<boolean> {

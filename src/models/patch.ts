@@ -53,17 +53,33 @@ export interface CodebookPart {
 export type VectorSource = { readonly encoder: string } | { readonly layer: number }
 
 /**
- * Puts text before a prompt. With one entry, always that one; with several, the one whose vector is nearest (cosine) to
- * the prompt's. A later context takes the place of an earlier one.
+ * How a prompt finds an entry of a memory: the one whose vector has the largest cosine with the prompt's, or whose key takes the
+ * fewest changed letters (Levenshtein, both as `plainLetters` has them). A bound may let it find none: the cosine must lie above,
+ * the number of letters below.
+ */
+export type Retrieval =
+  | { readonly by: 'cosine'; readonly vectors: VectorSource; readonly above: number | null }
+  | { readonly by: 'letters'; readonly below: number }
+
+/** A fact that a memory holds, and the text that is put around the prompts that find it. */
+export interface ContextEntry {
+  /** The prompt of the edit. A later entry with the same key takes the place of an earlier one. */
+  readonly key: string
+  /** What prompts are compared with [D]; [0] where letters are. */
+  readonly vector: Tensor
+  readonly before: string
+  readonly after: string
+}
+
+/**
+ * A memory: puts text around a prompt that finds one of its entries, newest first among equals, and leaves others as they are.
+ * Later contexts that are searched in the same way add their entries; one that is searched otherwise takes their place.
  */
 export interface ContextPart {
   readonly kind: 'context'
-  readonly vectors: VectorSource
-  readonly entries: readonly {
-    readonly before: string
-    /** [D] */
-    readonly vector: Tensor
-  }[]
+  readonly retrieval: Retrieval
+  /** Newest first. */
+  readonly entries: readonly ContextEntry[]
 }
 
 /** A part of a patch. */
