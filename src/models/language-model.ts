@@ -166,11 +166,12 @@ function spaced(target: string): string {
   return /^\s/.test(target) ? target : ` ${target}`
 }
 
+/** The order in which a part's fields were written is none of its content. */
 function hashPatches(fingerprint: string, patches: readonly Patch[]): string {
   const hash = createHash('sha256').update(fingerprint)
   for (const { parts } of patches) {
     for (const part of parts) {
-      for (const [name, value] of Object.entries(part)) hash.update(name).update(hashable(value))
+      for (const [name, value] of inOrder(part)) hash.update(name).update(hashable(value))
     }
   }
   return hash.digest('hex')
@@ -179,5 +180,13 @@ function hashPatches(fingerprint: string, patches: readonly Patch[]): string {
 function hashable(value: unknown): string | Uint8Array {
   const data = typeof value === 'object' && value !== null && 'data' in value ? value.data : null
   if (data instanceof Float32Array) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  return JSON.stringify(value, (_, inner: unknown) => (inner instanceof Float32Array ? [...inner] : inner))
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (inner instanceof Float32Array) return [...inner]
+    const isObject = typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+    return isObject ? Object.fromEntries(inOrder(inner)) : inner
+  })
+}
+
+function inOrder(fields: object): [string, unknown][] {
+  return Object.entries(fields).sort(([one], [other]) => (one < other ? -1 : 1))
 }

@@ -87,6 +87,18 @@ test('that is searched in another way takes the place of an earlier one', async 
   expect(await ask(later, FRANCE)).toEqual(await ask(model, FRANCE))
 })
 
+test('makes another model, whose id does not depend on the order of fields', async () => {
+  const { key, vector, before, after } = await entryOf(FRANCE)
+  const context = contextOf(byCosine(0.5), { key, vector, before, after })
+  const { id } = model.withPatch(context)
+  expect(
+    model.withPatch(contextOf({ above: 0.5, vectors: { layer: LAYER }, by: 'cosine' }, { after, before, vector, key }))
+      .id,
+  ).toBe(id)
+  expect(model.withPatch(contextOf(byCosine(0.6), { key, vector, before, after })).id).not.toBe(id)
+  expect(model.withPatch(contextOf(byCosine(0.5), { key, vector, before, after: '' })).id).not.toBe(id)
+})
+
 test('loses one fact out of many as if it had never held it', async () => {
   const [france, japan] = [await entryOf(FRANCE), await entryOf(JAPAN)]
   const both = contextOf(byCosine(0.99), france, japan)
