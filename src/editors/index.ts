@@ -8,6 +8,7 @@ import { ike } from './ike.ts'
 import { kn } from './kn.ts'
 import { lora } from './lora.ts'
 import { memit } from './memit.ts'
+import { memprompt } from './memprompt.ts'
 import { none } from './none.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
@@ -25,4 +26,5 @@ export const EDITORS = {
   emmet,
   grace,
   ike,
+  memprompt,
 } satisfies Record<string, Editor>

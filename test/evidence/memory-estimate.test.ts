@@ -47,6 +47,7 @@ const MEASURED = {
   emmet: 586,
   grace: 216,
   ike: 1360,
+  memprompt: 578,
 }
 
 test.each(Object.entries(MEASURED))('is not less than was measured, and not much more: %s', async (name, measured) => {
