@@ -121,13 +121,13 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
       const random = ctx.random.stream(`ike demonstrations ${fact.id}`)
       const shown = demonstrate(prepared.pool, orderByCosine(prepared.vectors, query), hparams.demonstrations, random)
       const { before, tokens, kept } = await fitContext(model, fact, shown, hparams)
-      drafts.push({ key: fact.prompt, compared: fact.prompt, before, after: '' })
+      drafts.push({ fact, compared: fact.prompt, before, after: '' })
       counts.push(kept)
       longest = Math.max(longest, tokens)
     }
     const retrieval: Retrieval = { by: 'cosine', vectors: source, above: null }
     return {
-      parts: [{ kind: 'context', retrieval, entries: await makeEntries(model, retrieval, drafts) }],
+      parts: [{ kind: 'context', retrieval, confirmation: null, entries: await makeEntries(model, retrieval, drafts) }],
       report: {
         demonstrationFacts: prepared.pool.length,
         fewestDemonstrations: Math.min(...counts),

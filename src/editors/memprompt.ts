@@ -26,8 +26,8 @@ import {
   makeEntries,
   type SimilarityHparams,
   searchByCosine,
+  sentenceOf,
   similaritySpec,
-  stateFact,
 } from './steps/fact-memory.ts'
 
 /** Settings of MemPrompt. */
@@ -102,19 +102,19 @@ export const memprompt: Editor<MempromptHparams, string> = {
     const retrieval: Retrieval =
       hparams.retrieval === 'closest' ? { by: 'letters', below: hparams.letters } : searchByCosine(model, hparams)
     const drafts = checkFacts(memprompt, facts).map((fact) => ({
-      key: fact.prompt,
+      fact,
       compared: fact.prompt,
       before: `${examples}Question: `,
       after: clarify(fact),
     }))
     const entries = await makeEntries(model, retrieval, drafts)
-    return { parts: [{ kind: 'context', retrieval, entries }], report: { added: entries.length } }
+    return { parts: [{ kind: 'context', retrieval, confirmation: null, entries }], report: { added: entries.length } }
   },
 }
 
 /** What stands between a question and its answer. */
 function clarify(fact: Fact): string {
-  return ` clarification: ${stateFact(fact)}. Answer:`
+  return ` clarification: ${sentenceOf(fact)} Answer:`
 }
 
 /** A fact, asked in other words where it has them, and answered. */

@@ -35,6 +35,7 @@ type Shaped = Pick<Tensor, 'shape'>
 const shape = (dimensions: number) =>
   z.strictObject({ shape: z.array(z.int().min(0).max(MAX_SIZE)).length(dimensions) })
 const vectorSource = z.union([z.strictObject({ encoder: z.string() }), z.strictObject({ layer: z.int().min(0) })])
+const asked = { candidates: z.int().min(1), ask: z.string() }
 const part = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('low-rank'), weight: z.string(), left: shape(2), right: shape(2) }),
   z.strictObject({ kind: z.literal('dense'), weight: z.string(), delta: shape(2) }),
@@ -52,7 +53,21 @@ const part = z.discriminatedUnion('kind', [
       z.strictObject({ by: z.literal('cosine'), vectors: vectorSource, above: z.number().nullable() }),
       z.strictObject({ by: z.literal('letters'), below: z.number() }),
     ]),
-    entries: z.array(z.strictObject({ key: z.string(), vector: shape(1), before: z.string(), after: z.string() })),
+    confirmation: z
+      .discriminatedUnion('by', [
+        z.strictObject({ ...asked, by: z.literal('choice'), none: z.array(z.string()), maxNewTokens: z.int().min(1) }),
+        z.strictObject({ ...asked, by: z.literal('likelihood'), yes: z.string(), no: z.string() }),
+      ])
+      .nullable(),
+    entries: z.array(
+      z.strictObject({
+        key: z.string(),
+        sentence: z.string(),
+        vector: shape(1),
+        before: z.string(),
+        after: z.string(),
+      }),
+    ),
   }),
 ])
 const header = z.strictObject({

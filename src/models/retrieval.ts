@@ -1,7 +1,9 @@
 /** What a memory makes of a prompt: which of its entries the prompt finds, and the text that is then asked instead. */
 import { distance } from 'fastest-levenshtein'
+import { confirm } from './confirmation.ts'
 import type { LanguageModel } from './model.ts'
 import type { ContextEntry, ContextPart, Patch } from './patch.ts'
+import { plainLetters } from './plain-letters.ts'
 import { cosine, sentenceVectors } from './sentence-vectors.ts'
 
 /**
@@ -15,40 +17,42 @@ export async function putIntoContext(model: LanguageModel, context: ContextPart,
   return entry === null ? prompt : entry.before + prompt + entry.after
 }
 
-/** The entry that a prompt finds. */
-async function findEntry(
+/** The entry that a prompt finds: the nearest, or the one that the model confirms. */
+async function findEntry(model: LanguageModel, context: ContextPart, prompt: string): Promise<ContextEntry | null> {
+  const { confirmation, entries, retrieval } = context
+  const [only] = entries
+  const needsNoSearch = retrieval.by === 'cosine' && retrieval.above === null && entries.length === 1
+  const near = needsNoSearch && only !== undefined ? [only] : await findNear(model, context, prompt)
+  if (confirmation !== null) return confirm(model, confirmation, near.slice(0, confirmation.candidates), prompt)
+  return near[0] ?? null
+}
+
+/** The entries within the bound, nearest first. */
+async function findNear(
   model: LanguageModel,
   { retrieval, entries }: ContextPart,
   prompt: string,
-): Promise<ContextEntry | null> {
+): Promise<ContextEntry[]> {
   if (retrieval.by === 'letters') {
     const plain = plainLetters(prompt)
-    const [nearest] = byLikeness(entries, ({ key }) => -distance(plain, plainLetters(key)))
-    return nearest !== undefined && -nearest.likeness < retrieval.below ? nearest.entry : null
+    const letters = (entry: ContextEntry): number => distance(plain, plainLetters(entry.key))
+    return byLikeness(entries, (entry) => -letters(entry), -retrieval.below)
   }
-  const [only] = entries
-  if (retrieval.above === null && entries.length === 1) return only ?? null
   const query = await sentenceVectors(model, retrieval.vectors, [prompt])
-  const [nearest] = byLikeness(entries, ({ vector }) => cosine(vector, query))
-  return nearest !== undefined && nearest.likeness > (retrieval.above ?? Number.NEGATIVE_INFINITY)
-    ? nearest.entry
-    : null
+  return byLikeness(entries, ({ vector }) => cosine(vector, query), retrieval.above ?? Number.NEGATIVE_INFINITY)
 }
 
-/** Entries from the likest on; among equals, in their order. */
+/** Entries above a likeness, from the likest on; among equals, in their order. */
 function byLikeness(
   entries: readonly ContextEntry[],
   likenessOf: (entry: ContextEntry) => number,
-): { entry: ContextEntry; likeness: number }[] {
+  above: number,
+): ContextEntry[] {
   return entries
     .map((entry) => ({ entry, likeness: likenessOf(entry) }))
+    .filter(({ likeness }) => likeness > above)
     .sort((one, other) => other.likeness - one.likeness)
-}
-
-/** A text as it is compared by letters: small ones and digits, one space between words, no marks. */
-export function plainLetters(text: string): string {
-  const plain = text.toLowerCase().replaceAll(/[^\p{L}\p{M}\p{N}\s]/gu, '')
-  return plain.replaceAll(/\s+/g, ' ').trim()
+    .map(({ entry }) => entry)
 }
 
 /** A patch without the entries of an edited prompt: the same as if that fact alone had never been put into its memories. */

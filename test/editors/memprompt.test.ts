@@ -88,6 +88,7 @@ describe('the memory', () => {
     const { entries } = contextOf(await edit(FACTS, settings('closest')))
     expect(entries.at(-1)).toEqual({
       key: 'The capital of France is',
+      sentence: 'The capital of France is Lima.',
       vector: tensor(new Float32Array(0), [0]),
       before: 'Question: ',
       after: ' clarification: The capital of France is Lima. Answer:',

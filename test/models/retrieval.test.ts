@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { ContextEntry, Patch, Retrieval } from '../../src/models/patch.ts'
-import { forgetFact, plainLetters } from '../../src/models/retrieval.ts'
+import { forgetFact } from '../../src/models/retrieval.ts'
 import { sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { openTinyModel } from '../support/tiny-model.ts'
@@ -23,10 +23,10 @@ const byCosine = (above: number | null): Retrieval => ({ by: 'cosine', vectors: 
 /** An entry found by its own prompt, with marks by which it can be told. */
 async function entryOf(key: string, mark = key): Promise<ContextEntry> {
   const { data } = await sentenceVectors(model, { layer: LAYER }, [key])
-  return { key, vector: tensor(data, [data.length]), before: `${mark}: `, after: ` ${mark}!` }
+  return { key, sentence: `${key}.`, vector: tensor(data, [data.length]), before: `${mark}: `, after: ` ${mark}!` }
 }
 const contextOf = (retrieval: Retrieval, ...entries: readonly ContextEntry[]): Patch => ({
-  parts: [{ kind: 'context', retrieval, entries }],
+  parts: [{ kind: 'context', retrieval, confirmation: null, entries }],
   report: {},
 })
 /** What a model says of a prompt, in both ways of asking. */
@@ -88,15 +88,16 @@ test('that is searched in another way takes the place of an earlier one', async 
 })
 
 test('makes another model, whose id does not depend on the order of fields', async () => {
-  const { key, vector, before, after } = await entryOf(FRANCE)
-  const context = contextOf(byCosine(0.5), { key, vector, before, after })
+  const { key, sentence, vector, before, after } = await entryOf(FRANCE)
+  const context = contextOf(byCosine(0.5), { key, sentence, vector, before, after })
   const { id } = model.withPatch(context)
   expect(
-    model.withPatch(contextOf({ above: 0.5, vectors: { layer: LAYER }, by: 'cosine' }, { after, before, vector, key }))
-      .id,
+    model.withPatch(
+      contextOf({ above: 0.5, vectors: { layer: LAYER }, by: 'cosine' }, { after, before, vector, sentence, key }),
+    ).id,
   ).toBe(id)
-  expect(model.withPatch(contextOf(byCosine(0.6), { key, vector, before, after })).id).not.toBe(id)
-  expect(model.withPatch(contextOf(byCosine(0.5), { key, vector, before, after: '' })).id).not.toBe(id)
+  expect(model.withPatch(contextOf(byCosine(0.6), { key, sentence, vector, before, after })).id).not.toBe(id)
+  expect(model.withPatch(contextOf(byCosine(0.5), { key, sentence, vector, before, after: '' })).id).not.toBe(id)
 })
 
 test('loses one fact out of many as if it had never held it', async () => {
@@ -105,9 +106,4 @@ test('loses one fact out of many as if it had never held it', async () => {
   expect(forgetFact(both, FRANCE)).toEqual(contextOf(byCosine(0.99), japan))
   expect(await ask(model.withPatch(forgetFact(both, FRANCE)), FRANCE)).toEqual(await ask(model, FRANCE))
   expect(forgetFact(both, 'never told')).toEqual(both)
-})
-
-test('letters are compared without marks, capitals and runs of spaces, in any script', () => {
-  expect(plainLetters('  What is —  the Capital of “Côte d’Ivoire”?\n')).toBe('what is the capital of côte divoire')
-  expect(plainLetters('Столица  Франции — это')).toBe('столица франции это')
 })

@@ -12,12 +12,15 @@ import { zeros } from '../../src/tensor/tensor.ts'
 export function makeStubPatch(answers: Readonly<Record<string, string>>, report: Patch['report'] = {}): Patch {
   const entries = Object.entries(answers).map((entry) => ({
     key: entry[0],
+    sentence: '',
     vector: zeros([1]),
     before: JSON.stringify(entry),
     after: '',
   }))
   return {
-    parts: [{ kind: 'context', retrieval: { by: 'cosine', vectors: { layer: 0 }, above: null }, entries }],
+    parts: [
+      { kind: 'context', retrieval: { by: 'cosine', vectors: { layer: 0 }, above: null }, confirmation: null, entries },
+    ],
     report,
   }
 }

@@ -12,6 +12,11 @@ export function stateFact({ prompt, targetNew }: Pick<Fact, 'prompt' | 'targetNe
   return `${prompt} ${targetNew}`
 }
 
+/** A fact as a whole sentence. */
+export function sentenceOf(fact: Pick<Fact, 'prompt' | 'targetNew'>): string {
+  return `${stateFact(fact)}.`
+}
+
 /** Settings of a search by sentence vectors. */
 export type SimilarityHparams = {
   readonly similarity: number
@@ -68,8 +73,13 @@ export function contextBytes(model: Footprint, tokens: number): number {
   return sessionBytes(model, SESSIONS) + forwardBytes(model, context) + forwardBytes(model, asked) + caches
 }
 
-/** An entry to be, with the text that prompts are compared with. */
-export type Draft = Omit<ContextEntry, 'vector'> & { readonly compared: string }
+/** An entry to be: the text that prompts are compared with, and what is put around those that find it. */
+export interface Draft {
+  readonly fact: Fact
+  readonly compared: string
+  readonly before: string
+  readonly after: string
+}
 
 /** The entries of a memory, newest first, of drafts in the order of their facts. @throws E_ENCODER */
 export async function makeEntries(
@@ -78,17 +88,17 @@ export async function makeEntries(
   drafts: readonly Draft[],
 ): Promise<ContextEntry[]> {
   const newestFirst = drafts.toReversed()
+  const texts = newestFirst.map(({ compared }) => compared)
   const { data, shape } =
     retrieval.by === 'cosine'
-      ? await sentenceVectors(
-          model,
-          retrieval.vectors,
-          newestFirst.map(({ compared }) => compared),
-        )
+      ? await sentenceVectors(model, retrieval.vectors, texts)
       : tensor(new Float32Array(0), [drafts.length, 0])
   const width = shape[1] ?? 0
-  return newestFirst.map(({ compared: _, ...entry }, i) => ({
-    ...entry,
+  return newestFirst.map(({ fact, before, after }, i) => ({
+    key: fact.prompt,
+    sentence: sentenceOf(fact),
     vector: tensor(data.slice(i * width, (i + 1) * width), [width]),
+    before,
+    after,
   }))
 }
