@@ -12,6 +12,7 @@ import { memprompt } from './memprompt.ts'
 import { none } from './none.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
+import { scr } from './scr.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -27,4 +28,5 @@ export const EDITORS = {
   grace,
   ike,
   memprompt,
+  scr,
 } satisfies Record<string, Editor>
