@@ -34,7 +34,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   '@oclif/core': ['commands/'],
   'cli-table3': ['report/'],
   'csv-parse': ['facts/build-rows.ts'],
-  'fastest-levenshtein': ['suggest.ts'],
+  'fastest-levenshtein': ['suggest.ts', 'models/retrieval.ts'],
   inquirer: ['commands/support/asker.ts'],
   mathjs: ['scoring/'],
   'onnxruntime-node': ['graph/session.ts'],

@@ -15,14 +15,15 @@
  * encoder, ours too where there is one, else the model's hidden states. ICE as in zjunlp/EasyEdit `models/ike` with `use_icl_examples: false`.
  */
 import type { Fact } from '../facts/fact.ts'
-import { cacheBytes, forwardBytes, MOST_CACHE_BYTES, sessionBytes } from '../models/footprint.ts'
+import { forwardBytes, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
-import type { ContextPart, Patch } from '../models/patch.ts'
+import type { Retrieval } from '../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../models/sentence-vectors.ts'
 import type { Random } from '../tensor/random.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
+import { contextBytes, type Draft, makeEntries, stateFact } from './steps/fact-memory.ts'
 import { cachedSentenceVectors, orderByCosine } from './steps/sentence-vectors.ts'
 
 /** Settings of IKE. */
@@ -48,15 +49,9 @@ const UPDATE_SHARE = 3 / 8
 /** Tokens of the model's context kept free for the prompt and its answer. */
 const RESERVED_TOKENS = 256
 
-/** Positions asked about at once after a context, or whose sentences are made into vectors; and of one sentence. */
-const ASKED_TOKENS = 1024
+/** Positions of sentences that are made into vectors at once, and those of one sentence. */
+const SENTENCES_TOKENS = 1024
 const SENTENCE_TOKENS = 32
-const ASKED_ROWS = 16
-/** Caches at once: those fed, those the runtime makes, those it gives out, and of rows some that wait to be collected. */
-const CONTEXT_CACHES = 3
-const ROW_CACHES = 4.5
-/** One runs the context; scoring and writing after it are other graphs than without. */
-const SESSIONS = 3
 
 /** In-context knowledge editing. */
 export const ike: Editor<IkeHparams, IkePrepared> = {
@@ -64,7 +59,7 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
   title: 'IKE',
   summary:
     'Changes nothing in the model: tells it the new fact before every question, after examples of how to use it.',
-  version: 3,
+  version: 4,
   paper: {
     authors: 'Zheng et al.',
     year: 2023,
@@ -103,16 +98,10 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
   },
 
   memory(model, { tokens }) {
-    const { layers } = model.config
-    const asked = { tokens: ASKED_TOKENS, attended: tokens, logits: 0 }
-    const context = { tokens, attended: tokens, logits: 0 }
-    // The context's keys and values once, and then for every row that is asked after it.
-    const once = cacheBytes(model.config, tokens, layers)
-    const caches = CONTEXT_CACHES * once + ROW_CACHES * Math.min(MOST_CACHE_BYTES, ASKED_ROWS * once)
-    const queryBytes =
-      sessionBytes(model, SESSIONS) + forwardBytes(model, context) + forwardBytes(model, asked) + caches
-    const sentences = forwardBytes(model, { ...asked, attended: SENTENCE_TOKENS })
-    return { prepareBytes: sessionBytes(model, 1) + sentences, heldBytes: sentences, editBytes: 0, queryBytes }
+    const work = { tokens: SENTENCES_TOKENS, attended: SENTENCE_TOKENS, logits: 0 }
+    const sentences = forwardBytes(model, work)
+    const prepareBytes = sessionBytes(model, 1) + sentences
+    return { prepareBytes, heldBytes: sentences, editBytes: 0, queryBytes: contextBytes(model, tokens) }
   },
 
   async prepare({ model, hparams, material }, ctx) {
@@ -121,8 +110,8 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
     return { pool, vectors: await cachedSentenceVectors(model, source, pool.map(stateFact), ctx) }
   },
 
-  async edit({ model, facts, hparams, prepared, history }, ctx) {
-    const entries: ContextPart['entries'][number][] = []
+  async edit({ model, facts, hparams, prepared }, ctx) {
+    const drafts: Draft[] = []
     const counts: number[] = []
     let longest = 0
     const source = vectorSource(model, hparams.layer)
@@ -132,19 +121,13 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
       const random = ctx.random.stream(`ike demonstrations ${fact.id}`)
       const shown = demonstrate(prepared.pool, orderByCosine(prepared.vectors, query), hparams.demonstrations, random)
       const { before, tokens, kept } = await fitContext(model, fact, shown, hparams)
-      const { data } = await sentenceVectors(model, source, [fact.prompt])
-      entries.push({ before, vector: tensor(data, [data.length]) })
+      drafts.push({ fact, compared: fact.prompt, before, after: '' })
       counts.push(kept)
       longest = Math.max(longest, tokens)
     }
-    const part: ContextPart = {
-      kind: 'context',
-      vectors: source,
-      // Newest first: of two entries for one prompt, the first is taken.
-      entries: [...entries.reverse(), ...readEntries(history)],
-    }
+    const retrieval: Retrieval = { by: 'cosine', vectors: source, above: null }
     return {
-      parts: [part],
+      parts: [{ kind: 'context', retrieval, confirmation: null, entries: await makeEntries(model, retrieval, drafts) }],
       report: {
         demonstrationFacts: prepared.pool.length,
         fewestDemonstrations: Math.min(...counts),
@@ -152,11 +135,6 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
       },
     }
   },
-}
-
-/** A fact as a sentence: its prompt and its new target. */
-function stateFact({ prompt, targetNew }: Fact): string {
-  return `${prompt} ${targetNew}`
 }
 
 /** Demonstrations of up to `count` facts of the pool, in the order given: nearest first. */
@@ -205,9 +183,4 @@ async function fitContext(
     const { ids } = await model.tokenizer.encode(before)
     if (ids.length <= limit || kept === 0) return { before, tokens: ids.length, kept }
   }
-}
-
-function readEntries(history: readonly Patch[]): ContextPart['entries'] {
-  const contexts = history.flatMap(({ parts }) => parts).filter((part) => part.kind === 'context')
-  return contexts.at(-1)?.entries ?? []
 }

@@ -8,9 +8,11 @@ import { ike } from './ike.ts'
 import { kn } from './kn.ts'
 import { lora } from './lora.ts'
 import { memit } from './memit.ts'
+import { memprompt } from './memprompt.ts'
 import { none } from './none.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
+import { scr } from './scr.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -25,4 +27,6 @@ export const EDITORS = {
   emmet,
   grace,
   ike,
+  memprompt,
+  scr,
 } satisfies Record<string, Editor>

@@ -19,11 +19,11 @@ import type {
   TargetScore,
   WeightRole,
 } from './model.ts'
-import type { ContextPart, Patch } from './patch.ts'
+import type { Patch } from './patch.ts'
 import { computePrefix } from './prefix.ts'
+import { putIntoContext } from './retrieval.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
-import { cosine, sentenceVectors } from './sentence-vectors.ts'
 import { noticeOf } from './shipped.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
@@ -61,8 +61,8 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   }
 
   const encodePrompt = async (prompt: string): Promise<Int32Array> => {
-    const before = patch.context === null ? '' : await contextFor(core, patch.context, prompt)
-    const { ids } = await tokenizer.encode(before + prompt)
+    const asked = patch.context === null ? prompt : await putIntoContext(makeModel(core, []), patch.context, prompt)
+    const { ids } = await tokenizer.encode(asked)
     return ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])
   }
 
@@ -154,16 +154,6 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
   return model
 }
 
-/** The text that a context puts before a prompt; of several entries, that of the nearest sentence vector. */
-async function contextFor(core: Core, context: ContextPart, prompt: string): Promise<string> {
-  const [first] = context.entries
-  if (first === undefined) return ''
-  if (context.entries.length === 1) return first.before
-  const query = await sentenceVectors(makeModel(core, []), context.vectors, [prompt])
-  const similarity = context.entries.map(({ vector }) => cosine(vector, query))
-  return context.entries[similarity.indexOf(Math.max(...similarity))]?.before ?? ''
-}
-
 async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: readonly string[]): Promise<boolean> {
   const last = ids.at(-1)
   if (last === undefined || tokenizer.endsOfText.includes(last)) return true
@@ -176,11 +166,12 @@ function spaced(target: string): string {
   return /^\s/.test(target) ? target : ` ${target}`
 }
 
+/** The order in which a part's fields were written is none of its content. */
 function hashPatches(fingerprint: string, patches: readonly Patch[]): string {
   const hash = createHash('sha256').update(fingerprint)
   for (const { parts } of patches) {
     for (const part of parts) {
-      for (const [name, value] of Object.entries(part)) hash.update(name).update(hashable(value))
+      for (const [name, value] of inOrder(part)) hash.update(name).update(hashable(value))
     }
   }
   return hash.digest('hex')
@@ -189,5 +180,13 @@ function hashPatches(fingerprint: string, patches: readonly Patch[]): string {
 function hashable(value: unknown): string | Uint8Array {
   const data = typeof value === 'object' && value !== null && 'data' in value ? value.data : null
   if (data instanceof Float32Array) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  return JSON.stringify(value, (_, inner: unknown) => (inner instanceof Float32Array ? [...inner] : inner))
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (inner instanceof Float32Array) return [...inner]
+    const isObject = typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+    return isObject ? Object.fromEntries(inOrder(inner)) : inner
+  })
+}
+
+function inOrder(fields: object): [string, unknown][] {
+  return Object.entries(fields).sort(([one], [other]) => (one < other ? -1 : 1))
 }

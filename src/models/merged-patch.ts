@@ -1,4 +1,5 @@
 /** Several patches as one: what a graph needs to know of them (kinds and places) and what it is fed (numbers). */
+import { isDeepStrictEqual } from 'node:util'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { CodebookPart, ContextPart, Factors, LowRankPart, Patch } from './patch.ts'
 
@@ -10,6 +11,7 @@ export interface MergedPatch {
   readonly dense: ReadonlyMap<string, Tensor>
   /** The latest codebook of each layer, unless it is empty. */
   readonly codebooks: ReadonlyMap<number, CodebookPart>
+  /** The entries of contexts that are searched in the same way as the latest, newest first and one a key. */
   readonly context: ContextPart | null
 }
 
@@ -24,7 +26,7 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
     if (part.kind === 'low-rank') lowRank.set(part.weight, [...(lowRank.get(part.weight) ?? []), part])
     else if (part.kind === 'dense') dense.set(part.weight, addTensors(dense.get(part.weight), part.delta))
     else if (part.kind === 'codebook') codebooks.set(part.layer, part)
-    else context = part
+    else context = joinContexts(context, part)
   }
   return {
     lowRank: new Map([...lowRank].map(([name, factors]) => [name, joinFactors(factors)])),
@@ -32,6 +34,14 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
     codebooks: new Map([...codebooks].filter(([, book]) => (book.radii.shape[0] ?? 0) > 0)),
     context,
   }
+}
+
+function joinContexts(earlier: ContextPart | null, later: ContextPart): ContextPart {
+  const { entries: added, ...search } = later
+  const { entries: known, ...searched } = earlier ?? { ...later, entries: [] }
+  const all = isDeepStrictEqual(search, searched) ? [...added, ...known] : added
+  const byKey = new Map(all.toReversed().map((entry) => [entry.key, entry]))
+  return { ...later, entries: all.filter((entry) => byKey.get(entry.key) === entry) }
 }
 
 function addTensors(sum: Tensor | undefined, delta: Tensor): Tensor {

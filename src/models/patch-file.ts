@@ -13,7 +13,7 @@ import { WhicheditError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import { parseJsonObject } from './json.ts'
-import type { CodebookPart, Patch, VectorSource } from './patch.ts'
+import type { CodebookPart, ContextEntry, ContextPart, Patch } from './patch.ts'
 
 const FORMAT = 'whichedit/patch@1'
 const LENGTH_BYTES = 8
@@ -27,13 +27,15 @@ type PartOf<T> =
   | { kind: 'low-rank'; weight: string; left: T; right: T }
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
-  | { kind: 'context'; vectors: VectorSource; entries: readonly { before: string; vector: T }[] }
+  | (Omit<ContextPart, 'entries'> & { entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[] })
 
 /** What stands for a tensor in the header. */
 type Shaped = Pick<Tensor, 'shape'>
 
 const shape = (dimensions: number) =>
   z.strictObject({ shape: z.array(z.int().min(0).max(MAX_SIZE)).length(dimensions) })
+const vectorSource = z.union([z.strictObject({ encoder: z.string() }), z.strictObject({ layer: z.int().min(0) })])
+const asked = { candidates: z.int().min(1), ask: z.string() }
 const part = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('low-rank'), weight: z.string(), left: shape(2), right: shape(2) }),
   z.strictObject({ kind: z.literal('dense'), weight: z.string(), delta: shape(2) }),
@@ -47,8 +49,25 @@ const part = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('context'),
-    vectors: z.union([z.strictObject({ encoder: z.string() }), z.strictObject({ layer: z.int().min(0) })]),
-    entries: z.array(z.strictObject({ before: z.string(), vector: shape(1) })),
+    retrieval: z.discriminatedUnion('by', [
+      z.strictObject({ by: z.literal('cosine'), vectors: vectorSource, above: z.number().nullable() }),
+      z.strictObject({ by: z.literal('letters'), below: z.number() }),
+    ]),
+    confirmation: z
+      .discriminatedUnion('by', [
+        z.strictObject({ ...asked, by: z.literal('choice'), none: z.array(z.string()), maxNewTokens: z.int().min(1) }),
+        z.strictObject({ ...asked, by: z.literal('likelihood'), yes: z.string(), no: z.string() }),
+      ])
+      .nullable(),
+    entries: z.array(
+      z.strictObject({
+        key: z.string(),
+        sentence: z.string(),
+        vector: shape(1),
+        before: z.string(),
+        after: z.string(),
+      }),
+    ),
   }),
 ])
 const header = z.strictObject({

@@ -53,17 +53,48 @@ export interface CodebookPart {
 export type VectorSource = { readonly encoder: string } | { readonly layer: number }
 
 /**
- * Puts text before a prompt. With one entry, always that one; with several, the one whose vector is nearest (cosine) to
- * the prompt's. A later context takes the place of an earlier one.
+ * How a prompt finds an entry of a memory: the one whose vector has the largest cosine with the prompt's, or whose key takes the
+ * fewest changed letters (Levenshtein, both as `plainLetters` has them). A bound may let it find none: the cosine must lie above,
+ * the number of letters below.
+ */
+export type Retrieval =
+  | { readonly by: 'cosine'; readonly vectors: VectorSource; readonly above: number | null }
+  | { readonly by: 'letters'; readonly below: number }
+
+/**
+ * How the unedited model says which of the nearest entries answers a prompt, if any does. In `ask`, `{facts}` stands for the
+ * sentences shown to it, one a line, and `{question}` for the prompt.
+ *   choice       it is shown all and repeats one; it means none where it says a word of `none`
+ *   likelihood   it is shown each alone; the one for which "yes" is the likeliest against "no", if it is likelier at all
+ */
+export type Confirmation = { readonly candidates: number; readonly ask: string } & (
+  | { readonly by: 'choice'; readonly none: readonly string[]; readonly maxNewTokens: number }
+  | { readonly by: 'likelihood'; readonly yes: string; readonly no: string }
+)
+
+/** A fact that a memory holds, and the text that is put around the prompts that find it. */
+export interface ContextEntry {
+  /** The prompt of the edit. A later entry with the same key takes the place of an earlier one. */
+  readonly key: string
+  /** The fact in a sentence, as it is shown where the model confirms it. */
+  readonly sentence: string
+  /** What prompts are compared with [D]; [0] where letters are. */
+  readonly vector: Tensor
+  readonly before: string
+  readonly after: string
+}
+
+/**
+ * A memory: puts text around a prompt that finds one of its entries, newest first among equals, and leaves others as they are.
+ * Later contexts that are searched in the same way add their entries; one that is searched otherwise takes their place.
  */
 export interface ContextPart {
   readonly kind: 'context'
-  readonly vectors: VectorSource
-  readonly entries: readonly {
-    readonly before: string
-    /** [D] */
-    readonly vector: Tensor
-  }[]
+  readonly retrieval: Retrieval
+  /** null: the nearest entry is taken. */
+  readonly confirmation: Confirmation | null
+  /** Newest first. */
+  readonly entries: readonly ContextEntry[]
 }
 
 /** A part of a patch. */

@@ -42,11 +42,7 @@ const POOL = GOLDEN.pool.map(demonstrable)
 /** The numbers of the pool's facts, nearest first. */
 const [NEAREST = 0, SECOND = 0] = GOLDEN.order
 
-const DEFAULTS: { pool: readonly Fact[]; history: readonly Patch[]; contextLength: number } = {
-  pool: POOL,
-  history: [],
-  contextLength: 2048,
-}
+const DEFAULTS: { pool: readonly Fact[]; contextLength: number } = { pool: POOL, contextLength: 2048 }
 
 let model: OpenModel
 beforeAll(async () => {
@@ -58,13 +54,13 @@ afterAll(() => model.close())
 async function edit(
   facts: readonly Fact[],
   hparams: IkeHparams,
-  { pool = POOL, history = [], contextLength = 2048 }: Partial<typeof DEFAULTS> = {},
+  { pool = POOL, contextLength = 2048 }: Partial<typeof DEFAULTS> = {},
 ) {
   const ctx = testContext({ random: createRandom(4) })
   const prepared = await ike.prepare?.({ model, hparams, material: { text: null, facts: pool } }, ctx)
   if (prepared === undefined) throw new Error('expected a preparation')
   const roomy = { ...model, config: { ...model.config, contextLength } }
-  const patch = await ike.edit({ model: roomy, facts, hparams, prepared, history }, ctx)
+  const patch = await ike.edit({ model: roomy, facts, hparams, prepared, history: [] }, ctx)
   return { patch, prepared, entries: contextOf(patch).entries, before: contextOf(patch).entries[0]?.before }
 }
 
@@ -149,7 +145,7 @@ describe('against PyTorch', () => {
     const { prepared, entries, patch } = await edit([FACT], { ...SETTINGS, demonstrations: 1 })
     expectClose(prepared.vectors.data, GOLDEN.vectors, F32_FORWARD, 'vectors')
     expectClose(entries[0]?.vector.data, GOLDEN.promptVector, F32_FORWARD, 'prompt vector')
-    expect(contextOf(patch).vectors).toEqual({ layer: GOLDEN.layer })
+    expect(contextOf(patch).retrieval).toEqual({ by: 'cosine', vectors: { layer: GOLDEN.layer }, above: null })
     const ice = await edit([FACT], SETTINGS)
     const [score] = await model.withPatch(ice.patch).score([{ prompt: FACT.prompt, target: FACT.targetNew }])
     expectClose(score?.logProbs, GOLDEN.targetLogProbs, F32_FORWARD, 'log-probabilities')
@@ -182,17 +178,10 @@ describe('several facts', () => {
 
   test('of a stream stay, and the newest text for a prompt is taken', async () => {
     const first = await edit([FACT], SETTINGS)
-    const second = await edit([other], SETTINGS, { history: [first.patch] })
-    const third = await edit([{ ...FACT, targetNew: 'Cairo' }], SETTINGS, { history: [first.patch, second.patch] })
-    expect(third.entries).toHaveLength(3)
-    const [newest] = third.entries
-    if (newest === undefined) throw new Error('no entry')
-    expect(newest.before).toContain('The capital of France is Cairo')
-    const alone: Patch = {
-      parts: [{ kind: 'context', vectors: { layer: SETTINGS.layer }, entries: [newest] }],
-      report: {},
-    }
-    expect(await ask([first.patch, second.patch, third.patch], FACT)).toEqual(await ask([alone], FACT))
+    const second = await edit([other], SETTINGS)
+    const third = await edit([{ ...FACT, targetNew: 'Cairo' }], SETTINGS)
+    expect(third.before).toContain('The capital of France is Cairo')
+    expect(await ask([first.patch, second.patch, third.patch], FACT)).toEqual(await ask([third.patch], FACT))
     expect(await ask([first.patch, second.patch], FACT)).toEqual(await ask([first.patch], FACT))
   })
 })

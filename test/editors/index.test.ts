@@ -6,6 +6,12 @@ import type { TinyModel } from '../support/tiny-model.ts'
 /** What is published for models of billions of parameters moves so small a one by hardly anything. */
 const LEARNING_RATE = 5e-3
 
+/** What methods cannot show here that change nothing but what is asked. */
+const IN_CONTEXT = {
+  'makes the target likelier': 'random weights never learned to copy from a context',
+  'goes on from its history': 'random weights never learned to copy from a context',
+}
+
 const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   'ft-l': { hparams: { learningRate: LEARNING_RATE } },
   'ft-m': { hparams: { learningRate: LEARNING_RATE } },
@@ -27,12 +33,10 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   none: {
     skip: { 'makes the target likelier': 'it edits nothing', 'goes on from its history': 'it edits nothing' },
   },
-  ike: {
-    skip: {
-      'makes the target likelier': 'random weights never learned to copy from a context',
-      'goes on from its history': 'random weights never learned to copy from a context',
-    },
-  },
+  ike: { skip: IN_CONTEXT },
+  memprompt: { skip: IN_CONTEXT },
+  // A choice takes more tokens than the smallest of these models can attend to.
+  scr: { skip: IN_CONTEXT, hparams: { confirmation: 'likelihood' } },
 }
 
 /** One of each way a layer can be built: the suite holds on all of them, with nothing said of any editor or model. */

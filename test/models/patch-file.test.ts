@@ -21,11 +21,24 @@ const PATCH: Patch = {
     },
     {
       kind: 'context',
-      vectors: { layer: 0 },
+      retrieval: { by: 'cosine', vectors: { layer: 0 }, above: null },
+      confirmation: { by: 'choice', candidates: 2, ask: '{facts}{question}', none: ['none'], maxNewTokens: 9 },
       entries: [
-        { before: 'New Fact: naïve "x" 日本 🇫🇷\n', vector: numbers([2], 1, 2) },
-        { before: '', vector: numbers([2], 3, 4) },
+        {
+          key: 'a',
+          sentence: 'A is b.',
+          before: 'New Fact: naïve "x" 日本 🇫🇷\n',
+          after: '',
+          vector: numbers([2], 1, 2),
+        },
+        { key: 'b', sentence: '', before: '', after: '\nAnswer:', vector: numbers([2], 3, 4) },
       ],
+    },
+    {
+      kind: 'context',
+      retrieval: { by: 'letters', below: 6 },
+      confirmation: null,
+      entries: [{ key: 'a', sentence: 'A.', before: '', after: '', vector: numbers([0]) }],
     },
   ],
   report: { lossLast: 0.1 + 0.2, entries: 2 },
@@ -98,6 +111,8 @@ describe('a damaged or hostile file', () => {
     ['a huge tensor', withHeader((text) => text.replace('[3,1]', '[67108864,67108864]')), 'for the numbers of'],
     ['a shape of another rank', withHeader((text) => text.replace('[3,1]', '[3]')), 'parts.0.left.shape'],
     ['factors that do not meet', withHeader((text) => text.replace('[1,2]', '[2,1]')), 'a right factor of 1 rows'],
+    ['an unknown retrieval', withHeader((text) => text.replace('"by":"letters"', '"by":"luck"')), 'parts.4.retrieval'],
+    ['no candidates', withHeader((text) => text.replace('"candidates":2', '"candidates":0')), 'parts.3.confirmation'],
     ['a label too few', withHeader((text) => text.replace('[7],', '')), 'as many keys as values, radii and labels'],
     ['text for a number', withHeader((text) => text.replace('"entries":2}', '"entries":"2"}')), 'report.entries'],
   ])('is refused: %s', (_, bytes, says) => {

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { CodebookPart, Patch, PatchPart } from '../../src/models/patch.ts'
-import { sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose } from '../support/close.ts'
@@ -195,36 +194,6 @@ describe('codebook', () => {
     }
     const patched = model.withPatch(patchOf(await codebook(1e-3))).withPatch(patchOf(empty))
     expect(await logits(patched)).toEqual(await logits(model))
-  })
-})
-
-describe('context', () => {
-  test('stands before the prompt, in scoring and in generation', async () => {
-    const before = 'New Fact: Rome is in France\n'
-    const vector = randomTensor([32])
-    const patched = model.withPatch(
-      patchOf({ kind: 'context', vectors: { layer: LAYER }, entries: [{ before, vector }] }),
-    )
-    const [scored] = await patched.score([{ prompt: 'Rome is in', target: 'Spain' }])
-    const [byHand] = await model.score([{ prompt: `${before}Rome is in`, target: 'Spain' }])
-    expect(scored).toEqual(byHand)
-    expect(await patched.generate(['Rome is in'], { maxNewTokens: 5 })).toEqual(
-      await model.generate([`${before}Rome is in`], { maxNewTokens: 5 }),
-    )
-  })
-
-  test('of several, the one nearest to the prompt is taken', async () => {
-    const texts = ['The capital of France is', 'People in Japan speak']
-    const { data } = await sentenceVectors(model, { layer: LAYER }, texts)
-    const { width } = model.config
-    const vectorOf = (i: number) => tensor(data.slice(i * width, (i + 1) * width), [width])
-    const entries = texts.map((text, i) => ({ before: `${text}: `, vector: vectorOf(i) }))
-    const patched = model.withPatch(patchOf({ kind: 'context', vectors: { layer: LAYER }, entries }))
-    for (const text of texts) {
-      expect(await patched.score([{ prompt: text, target: 'x' }])).toEqual(
-        await model.score([{ prompt: `${text}: ${text}`, target: 'x' }]),
-      )
-    }
   })
 })
 

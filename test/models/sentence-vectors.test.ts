@@ -43,8 +43,9 @@ test('with one, it is the encoder that makes them, and a text finds itself', asy
   expect(helped.encoder?.width).not.toBe(helped.config.width)
   const width = shape[1] ?? 0
   const rows = TEXTS.map((_, i) => tensor(data.slice(i * width, (i + 1) * width), [width]))
-  const entries = rows.map((vector, i) => ({ before: `${TEXTS[i]}: `, vector }))
-  const patch: Patch = { parts: [{ kind: 'context', vectors: source, entries }], report: {} }
+  const entries = rows.map((vector, i) => ({ key: `${i}`, sentence: '', vector, before: `${TEXTS[i]}: `, after: '' }))
+  const retrieval = { by: 'cosine', vectors: source, above: null } as const
+  const patch: Patch = { parts: [{ kind: 'context', retrieval, confirmation: null, entries }], report: {} }
   for (const prompt of TEXTS) {
     const [found] = await helped.withPatch(patch).score([{ prompt, target: 'x' }])
     const [byHand] = await helped.score([{ prompt: `${prompt}: ${prompt}`, target: 'x' }])
@@ -54,8 +55,9 @@ test('with one, it is the encoder that makes them, and a text finds itself', asy
 
 test('vectors of an encoder that the model lacks are refused, not compared with others', async () => {
   const vector = tensor(Float32Array.of(1), [1])
-  const entries = ['a', 'b'].map((before) => ({ before, vector }))
-  const patch: Patch = { parts: [{ kind: 'context', vectors: { encoder: 'another' }, entries }], report: {} }
+  const entries = ['a', 'b'].map((key) => ({ key, sentence: '', vector, before: '', after: '' }))
+  const retrieval = { by: 'cosine', vectors: { encoder: 'another' }, above: null } as const
+  const patch: Patch = { parts: [{ kind: 'context', retrieval, confirmation: null, entries }], report: {} }
   for (const model of [plain, helped]) {
     const asked = model.withPatch(patch).score([{ prompt: 'Oslo', target: 'x' }])
     await expect(asked).rejects.toMatchObject({ code: 'E_ENCODER' })

@@ -10,8 +10,19 @@ import { zeros } from '../../src/tensor/tensor.ts'
 
 /** A patch that makes a stub model answer a prompt so. */
 export function makeStubPatch(answers: Readonly<Record<string, string>>, report: Patch['report'] = {}): Patch {
-  const entries = Object.entries(answers).map((entry) => ({ before: JSON.stringify(entry), vector: zeros([1]) }))
-  return { parts: [{ kind: 'context', vectors: { layer: 0 }, entries }], report }
+  const entries = Object.entries(answers).map((entry) => ({
+    key: entry[0],
+    sentence: '',
+    vector: zeros([1]),
+    before: JSON.stringify(entry),
+    after: '',
+  }))
+  return {
+    parts: [
+      { kind: 'context', retrieval: { by: 'cosine', vectors: { layer: 0 }, above: null }, confirmation: null, entries },
+    ],
+    report,
+  }
 }
 
 /** What a stub model is made of. */
