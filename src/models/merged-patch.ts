@@ -1,6 +1,6 @@
 /** Several patches as one: what a graph needs to know of them (kinds and places) and what it is fed (numbers). */
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { CodebookPart, ContextPart, Factors, LowRankPart, Patch } from './patch.ts'
+import type { CodebookPart, ContextPart, Factors, LowRankPart, NeuronsPart, Patch, Units } from './patch.ts'
 
 /** All parts of a model's patches, joined by place. */
 export interface MergedPatch {
@@ -10,6 +10,8 @@ export interface MergedPatch {
   readonly dense: ReadonlyMap<string, Tensor>
   /** The latest codebook of each layer, unless it is empty. */
   readonly codebooks: ReadonlyMap<number, CodebookPart>
+  /** Units of each layer, those of one activation side by side: input [D, n], biases [n], output [n, D]. */
+  readonly neurons: ReadonlyMap<number, readonly Units[]>
   readonly context: ContextPart | null
 }
 
@@ -19,19 +21,33 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
   const lowRank = new Map<string, LowRankPart[]>()
   const dense = new Map<string, Tensor>()
   const codebooks = new Map<number, CodebookPart>()
+  const neurons = new Map<number, NeuronsPart[]>()
   let context: ContextPart | null = null
   for (const part of parts) {
     if (part.kind === 'low-rank') lowRank.set(part.weight, [...(lowRank.get(part.weight) ?? []), part])
     else if (part.kind === 'dense') dense.set(part.weight, addTensors(dense.get(part.weight), part.delta))
     else if (part.kind === 'codebook') codebooks.set(part.layer, part)
+    else if (part.kind === 'neurons') neurons.set(part.layer, [...(neurons.get(part.layer) ?? []), part])
     else context = part
   }
   return {
     lowRank: new Map([...lowRank].map(([name, factors]) => [name, joinFactors(factors)])),
     dense,
     codebooks: new Map([...codebooks].filter(([, book]) => (book.radii.shape[0] ?? 0) > 0)),
+    neurons: new Map([...neurons].map(([layer, units]) => [layer, joinUnits(units)])),
     context,
   }
+}
+
+/** Units of one activation side by side; those of none are left out. */
+function joinUnits(parts: readonly Units[]): Units[] {
+  const full = parts.filter(({ biases }) => biases.data.length > 0)
+  return [...new Set(full.map(({ activation }) => activation))].map((activation) => {
+    const alike = full.filter((units) => units.activation === activation)
+    const { left, right } = joinFactors(alike.map(({ input, output }) => ({ left: input, right: output })))
+    const biases = Float32Array.from(alike.flatMap((units) => [...units.biases.data]))
+    return { activation, input: left, biases: tensor(biases, [biases.length]), output: right }
+  })
 }
 
 function addTensors(sum: Tensor | undefined, delta: Tensor): Tensor {

@@ -20,6 +20,15 @@ const PATCH: Patch = {
       labels: [[7], [8, 9]],
     },
     {
+      kind: 'neurons',
+      layer: 2,
+      activation: 'gelu-tanh',
+      input: numbers([2, 3], 1, 2, 3, 4, 5, 6),
+      biases: numbers([3], 0, -1, 0.5),
+      output: numbers([3, 2], 6, 5, 4, 3, 2, 1),
+      queries: numbers([1, 2], 7, 8),
+    },
+    {
       kind: 'context',
       vectors: { layer: 0 },
       entries: [
@@ -99,6 +108,13 @@ describe('a damaged or hostile file', () => {
     ['a shape of another rank', withHeader((text) => text.replace('[3,1]', '[3]')), 'parts.0.left.shape'],
     ['factors that do not meet', withHeader((text) => text.replace('[1,2]', '[2,1]')), 'a right factor of 1 rows'],
     ['a label too few', withHeader((text) => text.replace('[7],', '')), 'as many keys as values, radii and labels'],
+    ['an unknown activation', withHeader((text) => text.replace('gelu-tanh', 'tanh')), 'parts.3.activation'],
+    ['a bias too many', withHeader((text) => text.replace('[2,3]', '[3,2]')), 'as many biases as columns'],
+    [
+      'queries of another width',
+      withHeader((text) => text.replace('"queries":{"shape":[1,2]}', '"queries":{"shape":[2,1]}')),
+      'of one width',
+    ],
     ['text for a number', withHeader((text) => text.replace('"entries":2}', '"entries":"2"}')), 'report.entries'],
   ])('is refused: %s', (_, bytes, says) => {
     expect(() => decodePatch(bytes)).toThrow(expect.objectContaining({ code: 'E_PATCH', exit: 2 }))
