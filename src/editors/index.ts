@@ -11,6 +11,7 @@ import { memit } from './memit.ts'
 import { none } from './none.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
+import { tPatcher } from './t-patcher.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -24,5 +25,6 @@ export const EDITORS = {
   memit,
   emmet,
   grace,
+  't-patcher': tPatcher,
   ike,
 } satisfies Record<string, Editor>
