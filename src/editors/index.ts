@@ -1,4 +1,5 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
+import { calinet } from './calinet.ts'
 import type { Editor } from './editor.ts'
 import { emmet } from './emmet.ts'
 import { ftL } from './ft-l.ts'
@@ -26,5 +27,6 @@ export const EDITORS = {
   emmet,
   grace,
   't-patcher': tPatcher,
+  calinet,
   ike,
 } satisfies Record<string, Editor>
