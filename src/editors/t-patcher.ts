@@ -6,7 +6,8 @@
  *   loss = L_e + a·L_a + m·(L_m1 + L_m2),   L_e = mean over j of −log p(tⱼ | x, t₁ … tⱼ₋₁)
  *
  * x the feed-forward's input [D]; K [D, n] and V [n, D] columns and rows of the new units, b their biases; tⱼ the target's tokens;
- * L_a and L_m1 + L_m2 the losses of `unit-losses.ts`, over ordinary text and the earlier edits of the stream; a and m factors. Unit i starts
+ * L_a and L_m1 + L_m2 the losses of `unit-losses.ts`, over ordinary text, prompts of facts to learn from and of their
+ * neighbours, and the earlier edits of the stream; a and m factors. Unit i starts
  * at kᵢ = qᵢ/‖qᵢ‖², bᵢ = 0, so that it answers 1 to the input qᵢ at its token, and with V = v ⊙ c, v normal, c = 10. K, b, v and c are
  * trained by Adam. From some step on it is looked, at intervals, whether the model says the target; if it does, training ends
  * when L_m1 + L_m2 on inputs kept for this no longer falls.
@@ -96,7 +97,7 @@ export const tPatcher: Editor<TPatcherHparams, StoredInputs> = {
   },
   family: 'extra-parameters',
   batch: 'one',
-  needs: ['gradient', 'hidden'],
+  needs: ['gradient', 'hidden', 'training-facts'],
   hparams: {
     layer: { meaning: 'layer whose feed-forward gets new units', unit: 'layer', reference: 'decoder.layers.5' },
     activation: {
@@ -141,7 +142,7 @@ export const tPatcher: Editor<TPatcherHparams, StoredInputs> = {
       reference: 'check_val_every_n_epoch',
     },
     storedTokens: {
-      meaning: 'tokens of ordinary text at which the units shall be silent',
+      meaning: 'tokens of ordinary text, and as many of prompts of other facts, at which the units shall be silent',
       unit: 'tokens',
       range: [16, 1e6],
       whole: true,
@@ -178,7 +179,12 @@ export const tPatcher: Editor<TPatcherHparams, StoredInputs> = {
   memory: estimateMemory,
 
   async prepare({ model, hparams: { layer, storedTokens }, material }, ctx) {
-    const inputs = await readMlpInputs({ model, text: material.text, layer, tokens: storedTokens }, ctx)
+    const read = (text: readonly string[] | null) => readMlpInputs({ model, text, layer, tokens: storedTokens }, ctx)
+    const prompts = material.facts.flatMap(({ prompt, tests }) => [
+      prompt,
+      ...tests.neighbours.map((other) => other.prompt),
+    ])
+    const inputs = joinRows([await read(material.text), await read(prompts)])
     return {
       training: pickRows(inputs, (row) => row % HELD_EVERY !== 0),
       held: pickRows(inputs, (row) => row % HELD_EVERY === 0),
@@ -402,8 +408,8 @@ function joinRows(parts: readonly Tensor[], width = parts[0]?.shape[1] ?? 0): Te
 }
 
 function estimateMemory(model: Footprint, { storedTokens, mostUnits }: TPatcherHparams): MethodMemory {
-  const inputs = storedTokens * model.config.width * Float32Array.BYTES_PER_ELEMENT
-  const answers = ANSWERS * storedTokens * mostUnits * Float64Array.BYTES_PER_ELEMENT
+  const inputs = 2 * storedTokens * model.config.width * Float32Array.BYTES_PER_ELEMENT
+  const answers = 2 * ANSWERS * storedTokens * mostUnits * Float64Array.BYTES_PER_ELEMENT
   const work = { tokens: FACT_TOKENS, attended: FACT_TOKENS, logits: TARGET_TOKENS, layers: 1 }
   return {
     prepareBytes: calibrationBytes(model) + 2 * inputs + sessionBytes(model, SESSIONS),

@@ -9,7 +9,7 @@ import { tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, relativeError } from '../support/close.ts'
 import { givenRandom } from '../support/given-random.ts'
 import { recordLosses } from '../support/record-losses.ts'
-import { FACTS, makeFact, TEXT } from '../support/tiny-facts.ts'
+import { FACTS, makeFact, TEXT, TRAINING_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, type TinyModel, testContext } from '../support/tiny-model.ts'
 
 /** Losses of the first steps: rounding of float32 over four layers. */
@@ -149,6 +149,8 @@ test('stores the inputs of text once, four fifths to train on and a fifth held b
   const [training = 0, held = 0] = [stored?.training.shape[0], stored?.held.shape[0]]
   expect(training + held).toBeGreaterThanOrEqual(96)
   expect(held).toBe(Math.ceil((training + held) / 5))
+  const more = await tPatcher.prepare?.({ ...job, material: { text: TEXT, facts: TRAINING_FACTS } }, ctx)
+  expect((more?.training.shape[0] ?? 0) + (more?.held.shape[0] ?? 0)).toBeGreaterThan(training + held + 32)
   const silent: LanguageModel = { ...base, run: () => Promise.reject(new Error('asked again')) }
   expect(await tPatcher.prepare?.({ ...job, model: silent }, ctx)).toEqual(stored)
 })
