@@ -1,4 +1,5 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
+import { calinet } from './calinet.ts'
 import type { Editor } from './editor.ts'
 import { emmet } from './emmet.ts'
 import { ftL } from './ft-l.ts'
@@ -13,6 +14,7 @@ import { none } from './none.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 import { scr } from './scr.ts'
+import { tPatcher } from './t-patcher.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -26,6 +28,8 @@ export const EDITORS = {
   memit,
   emmet,
   grace,
+  't-patcher': tPatcher,
+  calinet,
   ike,
   memprompt,
   scr,

@@ -1,6 +1,6 @@
 /**
- * The state that a run leaves behind for others to go on from: a layer's cut, and the keys and values above it of the
- * positions before those kept.
+ * The state that a run leaves behind for others to go on from: a layer's cut with the input of its feed-forward, and the
+ * keys and values above it of the positions before those kept.
  */
 import { WhicheditError } from '../errors.ts'
 import type { AnyTensor } from '../graph/session.ts'
@@ -23,8 +23,8 @@ export function makeCapture(
   const { layer } = capture
   const asked = capture.from ?? tokens.rows.map(() => 0)
   if (config.encoderLayers > 0) {
-    const { residual, inner, encoded } = outputs
-    const feeds = { ...window.feeds, ...definedOf({ residual, inner, encoded }) }
+    const { residual, inner, 'mlp-input': mlpInput, encoded } = outputs
+    const feeds = { ...window.feeds, ...definedOf({ residual, inner, 'mlp-input': mlpInput, encoded }) }
     return { layer, from: tokens.rows.map(() => 0), state: { feeds } satisfies CapturedState }
   }
   const fullT = windowLength(
@@ -37,6 +37,7 @@ export function makeCapture(
   const feeds: Record<string, AnyTensor> = {
     residual: part('residual'),
     inner: part('inner'),
+    'mlp-input': part('mlp-input'),
     ...placeFeeds(network, asked, T, P),
   }
   for (let above = layer + 1; P > 0 && above < config.layers; above++) {

@@ -1,7 +1,7 @@
 /** Several patches as one: what a graph needs to know of them (kinds and places) and what it is fed (numbers). */
 import { isDeepStrictEqual } from 'node:util'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { CodebookPart, ContextPart, Factors, LowRankPart, Patch } from './patch.ts'
+import type { CodebookPart, ContextPart, Factors, LowRankPart, NeuronsPart, Patch, Units } from './patch.ts'
 
 /** All parts of a model's patches, joined by place. */
 export interface MergedPatch {
@@ -11,6 +11,8 @@ export interface MergedPatch {
   readonly dense: ReadonlyMap<string, Tensor>
   /** The latest codebook of each layer, unless it is empty. */
   readonly codebooks: ReadonlyMap<number, CodebookPart>
+  /** Units of each layer, those of one activation side by side: input [D, n], biases [n], output [n, D]. */
+  readonly neurons: ReadonlyMap<number, readonly Units[]>
   /** The entries of contexts that are searched in the same way as the latest, newest first and one a key. */
   readonly context: ContextPart | null
 }
@@ -21,17 +23,20 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
   const lowRank = new Map<string, LowRankPart[]>()
   const dense = new Map<string, Tensor>()
   const codebooks = new Map<number, CodebookPart>()
+  const neurons = new Map<number, NeuronsPart[]>()
   let context: ContextPart | null = null
   for (const part of parts) {
     if (part.kind === 'low-rank') lowRank.set(part.weight, [...(lowRank.get(part.weight) ?? []), part])
     else if (part.kind === 'dense') dense.set(part.weight, addTensors(dense.get(part.weight), part.delta))
     else if (part.kind === 'codebook') codebooks.set(part.layer, part)
+    else if (part.kind === 'neurons') neurons.set(part.layer, [...(neurons.get(part.layer) ?? []), part])
     else context = joinContexts(context, part)
   }
   return {
     lowRank: new Map([...lowRank].map(([name, factors]) => [name, joinFactors(factors)])),
     dense,
     codebooks: new Map([...codebooks].filter(([, book]) => (book.radii.shape[0] ?? 0) > 0)),
+    neurons: new Map([...neurons].map(([layer, units]) => [layer, joinUnits(units)])),
     context,
   }
 }
@@ -42,6 +47,17 @@ function joinContexts(earlier: ContextPart | null, later: ContextPart): ContextP
   const all = isDeepStrictEqual(search, searched) ? [...added, ...known] : added
   const byKey = new Map(all.toReversed().map((entry) => [entry.key, entry]))
   return { ...later, entries: all.filter((entry) => byKey.get(entry.key) === entry) }
+}
+
+/** Units of one activation side by side; those of none are left out. */
+function joinUnits(parts: readonly Units[]): Units[] {
+  const full = parts.filter(({ biases }) => biases.data.length > 0)
+  return [...new Set(full.map(({ activation }) => activation))].map((activation) => {
+    const alike = full.filter((units) => units.activation === activation)
+    const { left, right } = joinFactors(alike.map(({ input, output }) => ({ left: input, right: output })))
+    const biases = Float32Array.from(alike.flatMap((units) => [...units.biases.data]))
+    return { activation, input: left, biases: tensor(biases, [biases.length]), output: right }
+  })
 }
 
 function addTensors(sum: Tensor | undefined, delta: Tensor): Tensor {

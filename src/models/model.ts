@@ -3,7 +3,7 @@
  * Shape letters: B rows (prompts), T tokens, D model width, F feed-forward width, V vocabulary, L layers.
  */
 import type { Tensor } from '../tensor/tensor.ts'
-import type { Factors, Patch } from './patch.ts'
+import type { Factors, Patch, Units } from './patch.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** The kinds of places in a layer whose activation can be read or overwritten. */
@@ -95,13 +95,16 @@ export interface RunRequest {
   readonly loss?: readonly LossTerm[]
   /**
    * Gradients of the loss: the value of a write, named by its site; one of `weights`, named as in the files; a factor of
-   * `lowRank`, named `left <weight>` or `right <weight>`.
+   * `lowRank`, named `left <weight>` or `right <weight>`; an array of `neurons`, named `unit-input <layer>`,
+   * `unit-biases <layer>` or `unit-output <layer>`.
    */
   readonly gradientOf?: readonly string[]
   /** Weights replaced for this run only [in, out]; gradients may be taken for them. Feeding them costs nothing. */
   readonly weights?: Readonly<Record<string, Tensor>>
   /** Products left · right added to weights for this run only, besides those of patches; gradients may be taken for the factors. */
   readonly lowRank?: Readonly<Record<string, Factors>>
+  /** Units added to the feed-forwards of layers for this run only, besides those of patches; gradients may be taken for their arrays. */
+  readonly neurons?: Readonly<Record<number, Units>>
   /** Keep the state from the down-projection of a layer on; `from`: first position kept of each row, default 0. */
   readonly capture?: { readonly layer: number; readonly from?: readonly number[] }
   /** Go on from such a state instead of from the tokens. Only sites from its `mlp-inner` on can be asked for. */

@@ -13,7 +13,14 @@ import { WhicheditError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import { parseJsonObject } from './json.ts'
-import type { CodebookPart, ContextEntry, ContextPart, Patch } from './patch.ts'
+import {
+  type CodebookPart,
+  type ContextEntry,
+  type ContextPart,
+  type NeuronsPart,
+  type Patch,
+  UNIT_ACTIVATIONS,
+} from './patch.ts'
 
 const FORMAT = 'whichedit/patch@1'
 const LENGTH_BYTES = 8
@@ -27,6 +34,7 @@ type PartOf<T> =
   | { kind: 'low-rank'; weight: string; left: T; right: T }
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
+  | (Pick<NeuronsPart, 'kind' | 'layer' | 'activation'> & { input: T; biases: T; output: T; queries: T })
   | (Omit<ContextPart, 'entries'> & { entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[] })
 
 /** What stands for a tensor in the header. */
@@ -46,6 +54,15 @@ const part = z.discriminatedUnion('kind', [
     values: shape(2),
     radii: shape(1),
     labels: z.array(z.array(z.int().min(0))),
+  }),
+  z.strictObject({
+    kind: z.literal('neurons'),
+    layer: z.int().min(0),
+    activation: z.enum(UNIT_ACTIVATIONS),
+    input: shape(2),
+    biases: shape(1),
+    output: shape(2),
+    queries: shape(2),
   }),
   z.strictObject({
     kind: z.literal('context'),
@@ -137,6 +154,10 @@ function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
       return { ...part, delta: map(part.delta) }
     case 'codebook':
       return { ...part, keys: map(part.keys), values: map(part.values), radii: map(part.radii) }
+    case 'neurons': {
+      const [input, biases] = [map(part.input), map(part.biases)]
+      return { ...part, input, biases, output: map(part.output), queries: map(part.queries) }
+    }
     case 'context':
       return { ...part, entries: part.entries.map((entry) => ({ ...entry, vector: map(entry.vector) })) }
   }
@@ -151,6 +172,13 @@ function checkShapes(part: PartOf<Tensor>): void {
     const counts = [part.keys.shape[0], part.values.shape[0], part.radii.shape[0], part.labels.length]
     if (new Set(counts).size > 1) throw damaged('as many keys as values, radii and labels', counts.join(', '))
     if (part.radii.data.some((radius) => radius < 0)) throw damaged('radii of at least 0', 'a negative one')
+  }
+  if (part.kind === 'neurons') {
+    const counts = [part.biases.shape[0], part.input.shape[1], part.output.shape[0]]
+    if (new Set(counts).size > 1)
+      throw damaged('as many biases as columns of the input and rows of the output', counts.join(', '))
+    const widths = [part.input.shape[0], part.output.shape[1], part.queries.shape[1]]
+    if (new Set(widths).size > 1) throw damaged('input, output and queries of one width', widths.join(', '))
   }
   if (part.kind === 'context' && new Set(part.entries.map(({ vector }) => vector.shape[0])).size > 1) {
     throw damaged('vectors of one length', 'several lengths')

@@ -46,6 +46,33 @@ export interface CodebookPart {
   readonly labels: readonly (readonly number[])[]
 }
 
+/** Activations of extra units, by name. GELU in its exact form, and in the form with tanh. */
+export const UNIT_ACTIVATIONS = ['relu', 'gelu', 'gelu-tanh', 'silu'] as const
+/** The activation of extra units. */
+export type UnitActivation = (typeof UNIT_ACTIVATIONS)[number]
+
+/** Units beside those of a feed-forward: they give `act(x·input + biases)·output`, x what the feed-forward takes in. */
+export interface Units {
+  readonly activation: UnitActivation
+  /** [D, n] */
+  readonly input: Tensor
+  /** [n] */
+  readonly biases: Tensor
+  /** [n, D] */
+  readonly output: Tensor
+}
+
+/**
+ * Adds units to a layer's feed-forward: `y = mlp(x) + act(x·input + biases)·output`, at every position; x is taken after the
+ * feed-forward's norm. Units of several parts at one layer add up. A codebook there replaces the sum.
+ */
+export interface NeuronsPart extends Units {
+  readonly kind: 'neurons'
+  readonly layer: number
+  /** Inputs of the feed-forward that the units were made to answer [m, D]: later edits keep away from them. May be none. */
+  readonly queries: Tensor
+}
+
 /**
  * Where the vectors of sentences come from: an encoder, named by its hash, or the mean of the unedited model's own hidden
  * state at `block-output.<layer>`.
@@ -98,7 +125,7 @@ export interface ContextPart {
 }
 
 /** A part of a patch. */
-export type PatchPart = LowRankPart | DensePart | CodebookPart | ContextPart
+export type PatchPart = LowRankPart | DensePart | CodebookPart | NeuronsPart | ContextPart
 
 /** An edit, as data. Parts apply in order; several patches apply one after another. */
 export interface Patch {

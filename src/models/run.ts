@@ -32,6 +32,7 @@ import {
   weightInputs,
 } from './scope.ts'
 import type { Sessions } from './sessions.ts'
+import { addedUnitFeeds, addedUnitInputs } from './units.ts'
 import type { StoredWeight } from './weights.ts'
 import { layerOf, openWindow, type Prefix, type Window } from './window.ts'
 
@@ -61,6 +62,7 @@ export async function runRequest(
     ...window.feeds,
     ...weightFeeds(replaced),
     ...factorFeeds(request.lowRank),
+    ...addedUnitFeeds(request.neurons),
     ...patchFeeds(patch, window.promptEnds),
     ...head.feeds,
   }
@@ -88,8 +90,15 @@ function buildGraph(
   const outputs: Record<string, Node> = {}
   const fed = weightInputs(replaced)
   const added = factorInputs(request.lowRank)
+  const units = addedUnitInputs(request.neurons, config.width)
   const differentiable = new Map(fed)
   for (const [name, { left, right }] of added) differentiable.set(`left ${name}`, left).set(`right ${name}`, right)
+  for (const [layer, { input, biases, output }] of units) {
+    differentiable
+      .set(`unit-input ${layer}`, input)
+      .set(`unit-biases ${layer}`, biases)
+      .set(`unit-output ${layer}`, output)
+  }
   const captured = request.capture?.layer
   const keep = (layer: number, made: KeysValues): void => {
     if (captured === undefined || layer <= captured || config.encoderLayers > 0) return
@@ -106,13 +115,14 @@ function buildGraph(
     patch,
     fed,
     added,
+    units,
     attention,
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
   const x = runLayers(network, scope, {
     ...(request.resume ? { from: resumeAt(network, scope, request.resume.layer) } : {}),
     atCut: (layer, cut) => {
-      if (layer === captured) Object.assign(outputs, cut)
+      if (layer === captured) Object.assign(outputs, cut, { 'mlp-input': scope.mlpInput(layer) })
     },
   })
   if (captured !== undefined && captured >= config.encoderLayers && config.encoderLayers > 0) {
@@ -138,6 +148,8 @@ function buildGraph(
 function resumeAt({ config }: Network, scope: Scope, layer: number): { layer: number; cut: LayerCut } {
   const tokens = layer < config.encoderLayers ? INPUT_TOKENS : TOKENS
   const residual = input('residual', [tokens, config.width])
+  // The layer no longer makes it, but units beside its feed-forward take it in.
+  scope.site('mlp-input', layer, input('mlp-input', [tokens, config.width]))
   return { layer, cut: { residual, inner: scope.site('mlp-inner', layer, input('inner', [tokens, config.mlpWidth])) } }
 }
 
@@ -175,6 +187,7 @@ function requestKey(request: RunRequest, window: Window, patch: string): string 
     request.write?.map(({ site, mode }) => [site, mode]) ?? [],
     request.loss?.map(({ kind }) => kind) ?? [],
     Object.keys(request.lowRank ?? {}).sort(),
+    Object.entries(request.neurons ?? {}).map(([layer, { activation }]) => [layer, activation]),
     request.gradientOf ?? [],
   ])
 }

@@ -16,6 +16,7 @@ import type { Attention } from './attention.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite, RunRequest } from './model.ts'
 import type { CodebookPart } from './patch.ts'
+import { answerOf, mergedUnitFeeds, mergedUnitInputs, type UnitNodes } from './units.ts'
 import type { StoredWeight } from './weights.ts'
 
 /** What decides a graph besides the architecture. */
@@ -27,6 +28,8 @@ export interface ScopePlan {
   readonly fed: ReadonlyMap<string, Node>
   /** Factors of products added to weights by a request. */
   readonly added?: ReadonlyMap<string, FactorNodes>
+  /** Units that a request adds to feed-forwards, by layer. */
+  readonly units?: ReadonlyMap<number, UnitNodes>
   readonly attention: Attention
   /** Reads and writes at a site; returns what goes on. */
   readonly atSite?: (kind: LayerSite, layer: number, value: Node) => Node
@@ -44,9 +47,16 @@ export interface OpenScope extends Scope {
   endEncoder(encoded: Node): void
 }
 
+/** A scope that remembers what layers made. */
+export interface GraphScope extends OpenScope {
+  /** What the feed-forward of a layer took in, after its norm [N, D]. */
+  mlpInput(layer: number): Node
+}
+
 /** Makes the scope of one graph. */
-export function openScope(plan: ScopePlan): OpenScope {
+export function openScope(plan: ScopePlan): GraphScope {
   const stored = new Map<string, Node>()
+  const mlpInputs = new Map<number, Node>()
   const inner = new Map<number, Node>()
   const positions = new Map<Dim | undefined, Node>()
   let encoded: Node = input('encoded', [INPUT_TOKENS, plan.network.config.width])
@@ -79,8 +89,25 @@ export function openScope(plan: ScopePlan): OpenScope {
     return added === undefined ? y : addLowRank(y, x, added)
   }
 
+  const mlpInput = (layer: number): Node => {
+    const node = mlpInputs.get(layer)
+    if (node === undefined) throw new WhicheditError('E_INTERNAL', { what: `layer ${layer} has no site mlp-input` })
+    return node
+  }
+
+  const patchedOutput = (layer: number, output: Node): Node => {
+    const { width } = plan.network.config
+    const ofPatch = mergedUnitInputs(plan.patch, layer, width)
+    const added = plan.units?.get(layer)
+    const all = added === undefined ? ofPatch : [...ofPatch, added]
+    const sum = all.reduce((y, units) => add(y, answerOf(units, mlpInput(layer))), output)
+    const book = plan.patch.codebooks.get(layer)
+    return book === undefined ? sum : consult(layer, book, inner.get(layer) ?? sum, sum)
+  }
+
   return {
     weight,
+    mlpInput,
     attention: plan.attention,
     linear(x, name, out, bias = false) {
       const y = product(x, `${name}.weight`, out)
@@ -98,9 +125,11 @@ export function openScope(plan: ScopePlan): OpenScope {
     },
     site(kind, layer, value) {
       if (kind === 'mlp-inner') inner.set(layer, value)
-      const book = kind === 'mlp-output' ? plan.patch.codebooks.get(layer) : undefined
-      const patched = book === undefined ? value : consult(layer, book, inner.get(layer) ?? value, value)
-      return plan.atSite?.(kind, layer, patched) ?? patched
+      const patched = kind === 'mlp-output' ? patchedOutput(layer, value) : value
+      const visited = plan.atSite?.(kind, layer, patched) ?? patched
+      // What is written there is heard by all units, the layer's own and those beside them.
+      if (kind === 'mlp-input') mlpInputs.set(layer, visited)
+      return visited
     },
   }
 }
@@ -178,7 +207,7 @@ export type PromptEnds = (layer: number) => readonly number[]
 
 /** What a patch's graph is fed. */
 export function patchFeeds(patch: MergedPatch, promptEnds: PromptEnds): Record<string, AnyTensor> {
-  const feeds: Record<string, AnyTensor> = {}
+  const feeds = mergedUnitFeeds(patch)
   for (const [name, { left, right }] of patch.lowRank) {
     feeds[`left ${name}`] = left
     feeds[`right ${name}`] = right
@@ -242,7 +271,8 @@ export function indices(values: readonly number[]): Tensor<'int64'> {
 /** What identifies a patch's part of a graph: kinds and places, no numbers. */
 export function patchKey(patch: MergedPatch, fed: ReadonlySet<string>): string {
   const lowRank = [...patch.lowRank.keys()].filter((name) => !fed.has(name)).sort()
-  return JSON.stringify([lowRank, [...fed].sort(), [...patch.codebooks.keys()].sort()])
+  const neurons = [...patch.neurons].map(([layer, all]) => [layer, all.map(({ activation }) => activation)]).sort()
+  return JSON.stringify([lowRank, [...fed].sort(), [...patch.codebooks.keys()].sort(), neurons])
 }
 
 /** The flattened tokens' dimension, N = B·T. */

@@ -144,7 +144,7 @@ function spreadFeeds(feeds: CapturedState['feeds'], rows: number): CapturedState
 }
 
 // What a capture keeps of each position.
-const SPREAD: readonly string[] = ['residual', 'inner', 'encoded']
+const SPREAD: readonly string[] = ['residual', 'inner', 'mlp-input', 'encoded']
 
 function repeatRows({ dtype, shape, data }: AnyTensor, times: number): AnyTensor {
   if (dtype !== 'float32') throw new WhicheditError('E_INTERNAL', { what: 'a captured activation is not of float32' })

@@ -33,6 +33,18 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   none: {
     skip: { 'makes the target likelier': 'it edits nothing', 'goes on from its history': 'it edits nothing' },
   },
+  // So small a model learns with fewer and longer steps.
+  't-patcher': {
+    hparams: {
+      amplify: 1,
+      learningRate: 0.1,
+      quietFactor: 1,
+      steps: 80,
+      firstLook: 20,
+      lookEvery: 10,
+      storedTokens: 128,
+    },
+  },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },
   // A choice takes more tokens than the smallest of these models can attend to.

@@ -20,6 +20,15 @@ const PATCH: Patch = {
       labels: [[7], [8, 9]],
     },
     {
+      kind: 'neurons',
+      layer: 2,
+      activation: 'gelu-tanh',
+      input: numbers([2, 3], 1, 2, 3, 4, 5, 6),
+      biases: numbers([3], 0, -1, 0.5),
+      output: numbers([3, 2], 6, 5, 4, 3, 2, 1),
+      queries: numbers([1, 2], 7, 8),
+    },
+    {
       kind: 'context',
       retrieval: { by: 'cosine', vectors: { layer: 0 }, above: null },
       confirmation: { by: 'choice', candidates: 2, ask: '{facts}{question}', none: ['none'], maxNewTokens: 9 },
@@ -114,6 +123,13 @@ describe('a damaged or hostile file', () => {
     ['an unknown retrieval', withHeader((text) => text.replace('"by":"letters"', '"by":"luck"')), 'parts.4.retrieval'],
     ['no candidates', withHeader((text) => text.replace('"candidates":2', '"candidates":0')), 'parts.3.confirmation'],
     ['a label too few', withHeader((text) => text.replace('[7],', '')), 'as many keys as values, radii and labels'],
+    ['an unknown activation', withHeader((text) => text.replace('gelu-tanh', 'tanh')), 'parts.3.activation'],
+    ['a bias too many', withHeader((text) => text.replace('[2,3]', '[3,2]')), 'as many biases as columns'],
+    [
+      'queries of another width',
+      withHeader((text) => text.replace('"queries":{"shape":[1,2]}', '"queries":{"shape":[2,1]}')),
+      'of one width',
+    ],
     ['text for a number', withHeader((text) => text.replace('"entries":2}', '"entries":"2"}')), 'report.entries'],
   ])('is refused: %s', (_, bytes, says) => {
     expect(() => decodePatch(bytes)).toThrow(expect.objectContaining({ code: 'E_PATCH', exit: 2 }))

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
-import type { CodebookPart, Patch, PatchPart } from '../../src/models/patch.ts'
+import type { CodebookPart, NeuronsPart, Patch, PatchPart } from '../../src/models/patch.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose } from '../support/close.ts'
@@ -194,6 +194,109 @@ describe('codebook', () => {
     }
     const patched = model.withPatch(patchOf(await codebook(1e-3))).withPatch(patchOf(empty))
     expect(await logits(patched)).toEqual(await logits(model))
+  })
+})
+
+describe('units beside a feed-forward', () => {
+  const width = 32
+  const none = tensor(new Float32Array(0), [0, width])
+  const unitsOf = (count: number, activation: NeuronsPart['activation'], layer = LAYER): NeuronsPart => ({
+    kind: 'neurons',
+    layer,
+    activation,
+    input: randomTensor([width, count], 0.3),
+    biases: tensor(randomTensor([1, count]).data, [count]),
+    output: randomTensor([count, width], 2),
+    queries: none,
+  })
+  /** Units `from` to `to` of a part. */
+  const some = ({ input, biases, output, ...rest }: NeuronsPart, from: number, to: number): NeuronsPart => {
+    const count = biases.data.length
+    const kept = to - from
+    return {
+      ...rest,
+      input: tensor(
+        input.data.filter((_, i) => i % count >= from && i % count < to),
+        [width, kept],
+      ),
+      biases: tensor(biases.data.slice(from, to), [kept]),
+      output: tensor(output.data.slice(from * width, to * width), [kept, width]),
+    }
+  }
+
+  test('units of several patches are as if they were of one, and dropping a patch leaves no trace', async () => {
+    const all = unitsOf(5, 'gelu')
+    const before = await logits(model)
+    const whole = model.withPatch(patchOf(all))
+    const parts = model.withPatch(patchOf(some(all, 0, 2))).withPatch(patchOf(some(all, 2, 5), some(all, 0, 0)))
+    const expected = await logits(whole)
+    expect(distance(expected, before)).toBeGreaterThan(0.01)
+    expectClose(await logits(parts), expected, F32_FORWARD)
+    expect(parts.id).not.toBe(whole.id)
+    expect(await logits(model)).toEqual(before)
+    expect(await logits(model.withPatch(patchOf(some(all, 0, 0))))).toEqual(before)
+  })
+
+  test('units of two activations add up at one layer', async () => {
+    const [one, other] = [unitsOf(2, 'relu'), unitsOf(3, 'silu')]
+    const rows = await Promise.all(PROMPTS.map(async (prompt) => (await model.tokenizer.encode(prompt)).ids))
+    const outputOf = async (of: LanguageModel) =>
+      (await of.run({ tokens: { rows }, read: [{ site: `mlp-output.${LAYER}`, at: 'all' }] })).reads[0]?.data ??
+      new Float32Array()
+    const [plain, first, second, both] = [
+      await outputOf(model),
+      await outputOf(model.withPatch(patchOf(one))),
+      await outputOf(model.withPatch(patchOf(other))),
+      await outputOf(model.withPatch(patchOf(one, other))),
+    ]
+    const sum = plain.map((value, i) => (first[i] ?? 0) + (second[i] ?? 0) - value)
+    expectClose(both, sum, F32_FORWARD)
+  })
+
+  test('hold in generation as where a target is teacher-forced, beside a changed weight', async () => {
+    const weight = model.weightName('mlp-down', LAYER)
+    const lowRank = { kind: 'low-rank', weight, left: randomTensor([64, 2]), right: randomTensor([2, width]) } as const
+    const patched = model.withPatch(patchOf(unitsOf(3, 'gelu'), lowRank, unitsOf(2, 'relu', 3)))
+    const written = await patched.generate(PROMPTS, { maxNewTokens: 6 })
+    expect(written).not.toEqual(await model.generate(PROMPTS, { maxNewTokens: 6 }))
+    for (const [i, prompt] of PROMPTS.entries()) {
+      const { ids } = await model.tokenizer.encode(prompt)
+      const answer = written[i]?.ids ?? []
+      const led = await patched.run({
+        tokens: { rows: [Int32Array.of(...ids, ...answer)] },
+        read: [{ site: 'logits', at: answer.map((_, j) => ({ row: 0, token: ids.length - 1 + j })), as: 'argmax' }],
+      })
+      expect([...(led.reads[0]?.data ?? [])]).toEqual(answer)
+    }
+  })
+
+  test('hear what is written to the input of their feed-forward', async () => {
+    const units = unitsOf(2, 'relu')
+    const tokens = { rows: [Int32Array.of(5, 6, 7)] }
+    const at = [{ row: 0, token: 2 }]
+    const write = [{ site: `mlp-input.${LAYER}`, mode: 'replace', value: randomTensor([1, width], 1), at }] as const
+    const read = [{ site: `mlp-output.${LAYER}`, at }] as const
+    const [plain, patched] = [
+      await model.run({ tokens, write, read }),
+      await model.withPatch(patchOf(units)).run({ tokens, write, read }),
+    ]
+    const x = write[0].value.data
+    const expected = (plain.reads[0]?.data ?? new Float32Array()).map((value, column) => {
+      const answers = [0, 1].map((unit) => {
+        const z = x.reduce(
+          (sum, xi, i) => sum + xi * (units.input.data[i * 2 + unit] ?? 0),
+          units.biases.data[unit] ?? 0,
+        )
+        return Math.max(z, 0) * (units.output.data[unit * width + column] ?? 0)
+      })
+      return value + answers.reduce((sum, answer) => sum + answer, 0)
+    })
+    expectClose(patched.reads[0]?.data, expected, F32_FORWARD)
+  })
+
+  test('refuses units of another width', async () => {
+    const wrong = { ...unitsOf(2, 'relu'), input: randomTensor([16, 2]) }
+    await expect(logits(model.withPatch(patchOf(wrong)))).rejects.toMatchObject({ code: 'E_SHAPE' })
   })
 })
 

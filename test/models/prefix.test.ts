@@ -43,6 +43,18 @@ describe.each(NAMES)('%s', (name) => {
     const part = async (): Promise<PatchPart | null> => {
       if (kind === 'dense') return { kind, weight, delta: numbers([mlpWidth, width]) }
       if (kind === 'low-rank') return { kind, weight, left: numbers([mlpWidth, 2]), right: numbers([2, width]) }
+      if (kind === 'neurons') {
+        const [input, output] = [numbers([width, 2]), numbers([2, width], 2)]
+        return {
+          kind,
+          layer: LAYER,
+          activation: 'gelu',
+          input,
+          biases: numbers([2]),
+          output,
+          queries: numbers([0, width]),
+        }
+      }
       if (kind !== 'codebook') return null
       // Fires at the end of one prompt.
       const { ids } = await model.tokenizer.encode(PROMPTS[1] ?? '')
@@ -62,7 +74,7 @@ describe.each(NAMES)('%s', (name) => {
     return made === null ? model : model.withPatch({ parts: [made], report: {} })
   }
 
-  test.each(['none', 'dense', 'low-rank', 'codebook'])(
+  test.each(['none', 'dense', 'low-rank', 'neurons', 'codebook'])(
     'prompts with a long beginning in common are answered as if each were alone, patch: %s',
     async (kind) => {
       const edited = await patched(kind)

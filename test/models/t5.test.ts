@@ -26,6 +26,10 @@ describe('patches of an encoder-decoder', () => {
     const { width, mlpWidth } = model.config
     const weight = model.weightName('mlp-down', layer)
     if (kind === 'dense') return { parts: [{ kind, weight, delta: numbers(mlpWidth, width) }], report: {} }
+    if (kind === 'neurons') {
+      const [input, biases, output, queries] = [numbers(width, 2), numbers(2), numbers(2, width), numbers(0, width)]
+      return { parts: [{ kind, layer, activation: 'silu', input, biases, output, queries }], report: {} }
+    }
     const [keys, values] = [numbers(1, mlpWidth), numbers(1, width)]
     // So wide that every prompt's end lies within.
     const radii = tensor(Float32Array.of(1e3), [1])
@@ -36,6 +40,8 @@ describe('patches of an encoder-decoder', () => {
   test.each([
     ['dense', 0],
     ['dense', 3],
+    ['neurons', 0],
+    ['neurons', 3],
     ['codebook', 1],
     ['codebook', 2],
   ])('a %s patch at layer %i is heard in what it writes as in what it scores', async (kind, layer) => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LossTerm, Position, RunRequest, Site, TokenBatch, Write } from '../../src/models/model.ts'
+import { UNIT_ACTIVATIONS, type UnitActivation } from '../../src/models/patch.ts'
 import { layerOf } from '../../src/models/window.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
@@ -232,6 +233,68 @@ export function describeArchitecture(name: TinyModel): void {
       },
     )
 
+    test.each(UNIT_ACTIVATIONS.map((activation, i) => [activation, i] as const))(
+      'units with %s beside a feed-forward add what they give: in a patch, in a request, resumed, and in gradients',
+      async (activation, place) => {
+        const layer = place % model.config.layers
+        const { width } = model.config
+        const [input, output] = [randomTensor([width, 3], 0.2), randomTensor([3, width], 2)]
+        const units = { activation, input, biases: tensor(randomTensor([1, 3]).data, [3]), output }
+        const patched = model.withPatch({
+          parts: [{ kind: 'neurons', layer, ...units, queries: tensor(new Float32Array(0), [0, width]) }],
+          report: {},
+        })
+
+        const tokens = batchOf(golden.gradientRows)
+        const site: Site = `mlp-output.${layer}`
+        const ends = golden.gradientRows.map(({ prompt }) => (layer < model.config.encoderLayers ? prompt : undefined))
+        const at = golden.gradientRows.flatMap(({ ids, prompt = 1 }, row) =>
+          Array.from({ length: ends[row] ?? ids.length }, (_, token) => ({ row, token })).filter(
+            ({ token }) =>
+              layer < model.config.encoderLayers || model.config.encoderLayers === 0 || token >= prompt - 1,
+          ),
+        )
+        const { reads } = await model.run({ tokens, read: [{ site: `mlp-input.${layer}`, at }] })
+        const x = reads[0] ?? input // [N, D]
+        const active = apply(activation, multiply(x, input), units.biases) // [N, n]
+        const value = multiply(active.value, output) // [N, D]
+        const loss = [{ kind: 'nll', at: golden.gradients[0]?.nll ?? [] }] as const
+        const write = { site, mode: 'add', value, at: at.map((position, index) => ({ ...position, index })) } as const
+        const byHand = await model.run({ tokens, loss, write: [write], gradientOf: [site] })
+        const plain = await model.run({ tokens, loss })
+        expect(Math.abs((plain.loss ?? 0) - (byHand.loss ?? 0))).toBeGreaterThan(1e-4)
+
+        const upstream = byHand.gradients[site] ?? value // [N, D]
+        const slopes = hadamard(multiply(upstream, transposed(output)), active.slope) // [N, n]
+        const expected = {
+          [`unit-input ${layer}`]: multiply(transposed(x), slopes),
+          [`unit-biases ${layer}`]: multiply(tensor(new Float32Array(at.length).fill(1), [1, at.length]), slopes),
+          [`unit-output ${layer}`]: multiply(transposed(active.value), upstream),
+        }
+        const { capture } = await model.run({ tokens, capture: { layer } })
+        const resume = capture ? { resume: capture } : {}
+        const request = { tokens, loss, neurons: { [layer]: units }, gradientOf: Object.keys(expected) }
+        for (const trained of [await model.run(request), await model.run({ ...request, ...resume })]) {
+          expectClose(trained.lossTerms, byHand.lossTerms, { relative: 1e-4 }, 'in a request')
+          for (const [name, { data }] of Object.entries(expected)) {
+            expectClose(trained.gradients[name]?.data, data, F32_GRADIENT, name)
+          }
+        }
+        for (const found of [await patched.run({ tokens, loss }), await patched.run({ tokens, loss, ...resume })]) {
+          expectClose(found.lossTerms, byHand.lossTerms, { relative: 1e-4 }, 'in a patch')
+        }
+        const from = golden.gradientRows.map(() => 1)
+        const nll = loss[0].at.filter(({ token }) => token >= 1)
+        const later = await model.run({ tokens, capture: { layer, from } })
+        if (later.capture === undefined || model.config.encoderLayers > 0) return
+        // From the second position on: the first has answered without the units, and is attended to as it was.
+        const own = { ...write, at: write.at.filter(({ token }) => token >= 1) }
+        const cut = await model.run({ tokens, loss: [{ kind: 'nll', at: nll }], write: [own] })
+        const resumed = await patched.run({ tokens, loss: [{ kind: 'nll', at: nll }], resume: later.capture })
+        expectClose(resumed.lossTerms, cut.lossTerms, { relative: 1e-4 }, 'from the second position on')
+      },
+    )
+
     test('writes on greedily as PyTorch does, alone and in a batch of unequal rows', async () => {
       const prompts = golden.generations.map(({ prompt }) => prompt)
       const maxNewTokens = Math.max(...golden.generations.map(({ ids }) => ids.length))
@@ -254,10 +317,10 @@ function fromGolden({ shape, data }: { shape: number[]; data: number[] }) {
   return tensor(Float32Array.from(data), shape)
 }
 
-function randomTensor(shape: readonly [number, number]): Tensor {
+function randomTensor(shape: readonly [number, number], scale = 0.1): Tensor {
   const random = createRandom(`factor ${shape}`)
   return tensor(
-    Float32Array.from({ length: shape[0] * shape[1] }, () => 0.1 * random.normal()),
+    Float32Array.from({ length: shape[0] * shape[1] }, () => scale * random.normal()),
     shape,
   )
 }
@@ -272,6 +335,45 @@ function multiply(a: Tensor, b: Tensor): Tensor {
     return total
   })
   return tensor(data, [rows, columns])
+}
+
+/** Activations and their slopes, after PyTorch's documentation. */
+const FORMULAS: Readonly<Record<UnitActivation, (x: number) => number>> = {
+  relu: (x) => Math.max(x, 0),
+  gelu: (x) => 0.5 * x * (1 + errorFunction(x / Math.SQRT2)),
+  'gelu-tanh': (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  silu: (x) => x / (1 + Math.exp(-x)),
+}
+
+/** By its series, which converges fast for the small numbers here. */
+function errorFunction(x: number): number {
+  let [term, sum] = [x, x]
+  for (let n = 1; n < 60; n++) {
+    term *= -(x * x) / n
+    sum += term / (2 * n + 1)
+  }
+  return (2 / Math.sqrt(Math.PI)) * sum
+}
+
+/** `act(z + b)` and `act′(z + b)`, slopes by central differences. */
+function apply(activation: UnitActivation, z: Tensor, biases: Tensor): { value: Tensor; slope: Tensor } {
+  const act = FORMULAS[activation]
+  const step = 1e-5
+  const at = z.data.map((number, i) => number + (biases.data[i % biases.data.length] ?? 0))
+  return {
+    value: tensor(at.map(act), z.shape),
+    slope: tensor(
+      at.map((x) => (act(x + step) - act(x - step)) / (2 * step)),
+      z.shape,
+    ),
+  }
+}
+
+function hadamard(a: Tensor, b: Tensor): Tensor {
+  return tensor(
+    a.data.map((value, i) => value * (b.data[i] ?? 0)),
+    a.shape,
+  )
 }
 
 function transposed({ shape: [rows = 0, columns = 0], data }: Tensor): Tensor {

@@ -15,8 +15,11 @@ const EPSILON = 1e-8
 
 /** An optimiser with its moments; one for each array of parameters. */
 export interface Adam {
-  /** Moves `parameters` in place against `gradient`, both of the size the optimiser was made for. */
-  step(parameters: Float32Array, gradient: Float32Array): void
+  /**
+   * Moves `parameters` in place against `gradient`, both of the size the optimiser was made for; `share` of the learning
+   * rate, 1 where a schedule says nothing else.
+   */
+  step(parameters: Float32Array, gradient: Float32Array, share?: number): void
 }
 
 /** Makes an optimiser for `size` parameters, with moments of zero. */
@@ -25,9 +28,9 @@ export function createAdam(size: number, learningRate: number): Adam {
   const second = new Float32Array(size)
   let steps = 0
   return {
-    step(parameters, gradient) {
+    step(parameters, gradient, share = 1) {
       steps += 1
-      const stepSize = learningRate / (1 - FIRST_DECAY ** steps)
+      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** steps)
       const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** steps)
       for (let i = 0; i < size; i++) {
         const g = gradient[i] ?? 0

@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Context } from '../../context.ts'
+import { cacheBytes, type Footprint, forwardBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { Random } from '../../tensor/random.ts'
 
@@ -17,6 +18,19 @@ export const ROW_TOKENS = 128
 export const CHUNK_TOKENS = 2048
 /** Sampling among so many tokens keeps to sense without repeating itself. */
 const TOP_K = 50
+
+/** Caches of a chunk's text while it is written: those fed, those given out, and some that wait to be collected. */
+const CACHES = 4
+
+/** Bytes of a pass over a chunk. */
+export function chunkBytes(model: Footprint): number {
+  return forwardBytes(model, { tokens: CHUNK_TOKENS, attended: ROW_TOKENS, logits: 0 })
+}
+
+/** Bytes of writing a chunk and running it. */
+export function calibrationBytes(model: Footprint): number {
+  return CACHES * cacheBytes(model.config, CHUNK_TOKENS, model.config.layers) + chunkBytes(model)
+}
 
 /** Text in chunks. */
 export interface CalibrationText {

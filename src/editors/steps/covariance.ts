@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { openNativeProduct } from '../../graph/products.ts'
-import { cacheBytes, type Footprint, forwardBytes, sessionBytes } from '../../models/footprint.ts'
+import { type Footprint, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import {
   type CholeskyFactor,
@@ -21,7 +21,7 @@ import {
   solvePositiveDefinite,
 } from '../../tensor/linalg.ts'
 import type { HparamSpec, MethodMemory } from '../editor.ts'
-import { type CalibrationText, CHUNK_TOKENS, openCalibrationText, ROW_TOKENS } from './calibration-text.ts'
+import { type CalibrationText, calibrationBytes, chunkBytes, openCalibrationText } from './calibration-text.ts'
 import { readGramFile, writeGramFile } from './gram-file.ts'
 
 /** Milliseconds of work that a stopped job may lose. */
@@ -99,8 +99,6 @@ const MATRICES = 2.75
 const MATRICES_HELD = 2
 /** The runtime's float32 sums of a chunk, and the copy it gives out. */
 const CHUNK_MATRICES = 2
-/** Caches of a chunk's text while it is written: those fed, those given out, and some that wait to be collected. */
-const CACHES = 4
 /** The runtime keeps what a session took; of a pass over a chunk it gets by with less than the estimate. */
 const HELD = 1 / 2
 /** One runs the text, one writes it. */
@@ -108,15 +106,15 @@ const SESSIONS = 2
 
 /** What the statistics of so many layers take. */
 export function covarianceMemory(model: Footprint, layers = 1): Pick<MethodMemory, 'prepareBytes' | 'heldBytes'> {
-  const { config } = model
-  const matrix = config.mlpWidth ** 2 * Float64Array.BYTES_PER_ELEMENT
-  const work = { tokens: CHUNK_TOKENS, attended: ROW_TOKENS, logits: 0 }
-  const text = CACHES * cacheBytes(config, CHUNK_TOKENS, config.layers) + forwardBytes(model, work)
+  const matrix = model.config.mlpWidth ** 2 * Float64Array.BYTES_PER_ELEMENT
   const chunk = (CHUNK_MATRICES * matrix) / 2
   return {
     prepareBytes:
-      (MATRICES + MATRICES_HELD * (layers - 1)) * matrix + layers * chunk + text + sessionBytes(model, SESSIONS),
-    heldBytes: layers * MATRICES_HELD * matrix + HELD * forwardBytes(model, work) + sessionBytes(model, SESSIONS),
+      (MATRICES + MATRICES_HELD * (layers - 1)) * matrix +
+      layers * chunk +
+      calibrationBytes(model) +
+      sessionBytes(model, SESSIONS),
+    heldBytes: layers * MATRICES_HELD * matrix + HELD * chunkBytes(model) + sessionBytes(model, SESSIONS),
   }
 }
 

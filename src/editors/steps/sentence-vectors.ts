@@ -1,13 +1,12 @@
 /** Texts as vectors, kept in the cache by what made them, and the order of their likeness to one. */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
-import { writeWhole } from '../../disk.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { VectorSource } from '../../models/patch.ts'
 import { cosine, sentenceVectors } from '../../models/sentence-vectors.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
+import { readFloatFile, writeFloatFile } from './float-file.ts'
 
 /** Sentences whose vectors are made before the work is looked after again. */
 const CHUNK = 32
@@ -29,8 +28,8 @@ export async function cachedSentenceVectors(
     .update(JSON.stringify([...maker, texts]))
     .digest('hex')
   const file = join(ctx.cacheDir, 'sentence-vectors', `${key}.f32`)
-  const cached = await readFloats(file, texts.length * width)
-  if (cached !== null) return tensor(cached, shape)
+  const cached = await readFloatFile(file, width)
+  if (cached?.length === texts.length * width) return tensor(cached, shape)
 
   const vectors = tensor(new Float32Array(texts.length * width), shape)
   for (let start = 0; start < texts.length; start += CHUNK) {
@@ -39,7 +38,7 @@ export async function cachedSentenceVectors(
     vectors.data.set((await sentenceVectors(model, source, chunk)).data, start * width)
     ctx.progress({ task: 'sentence vectors', done: start + chunk.length, total: texts.length, unit: 'sentences' })
   }
-  await writeWhole(file, Buffer.from(vectors.data.buffer))
+  await writeFloatFile(file, vectors.data)
   return vectors
 }
 
@@ -51,12 +50,4 @@ export function orderByCosine(vectors: Tensor, query: Tensor): number[] {
     return cosine(row, query)
   })
   return similarity.map((_, i) => i).sort((a, b) => (similarity[b] ?? 0) - (similarity[a] ?? 0))
-}
-
-/** The numbers of a cache file, or null where it is absent, cut short or not finite: it can be made again. */
-async function readFloats(file: string, count: number): Promise<Float32Array | null> {
-  const bytes = await readFile(file).catch(() => null)
-  if (bytes?.byteLength !== count * Float32Array.BYTES_PER_ELEMENT) return null
-  const floats = new Float32Array(Uint8Array.from(bytes).buffer)
-  return floats.every(Number.isFinite) ? floats : null
 }

@@ -109,7 +109,7 @@ export interface TrainJob {
   readonly batches: readonly Batch[]
   readonly parameters: readonly Parameters[]
   /** How a run is given the parameters as they are. */
-  readonly given: Pick<RunRequest, 'weights' | 'lowRank'>
+  readonly given: Pick<RunRequest, 'weights' | 'lowRank' | 'neurons'>
   /** Most epochs. */
   readonly steps: number
   /** Mean loss below which a batch takes no step and an epoch is the last. */

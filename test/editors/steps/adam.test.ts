@@ -24,6 +24,13 @@ test('takes the steps of torch.optim.Adam', () => {
   })
 })
 
+test('takes a share of a step where a schedule says so', () => {
+  const [whole, half] = [Float32Array.of(1, -2), Float32Array.of(1, -2)]
+  createAdam(2, 0.05).step(whole, Float32Array.of(3, -4))
+  createAdam(2, 0.1).step(half, Float32Array.of(3, -4), 0.5)
+  expect(half).toEqual(whole)
+})
+
 test('keeps no state between two optimisers', () => {
   const one = Float32Array.of(1)
   createAdam(1, 0.1).step(one, Float32Array.of(5))
