@@ -1,4 +1,5 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
+import { alphaedit } from './alphaedit.ts'
 import type { Editor } from './editor.ts'
 import { emmet } from './emmet.ts'
 import { ftL } from './ft-l.ts'
@@ -23,6 +24,7 @@ export const EDITORS = {
   'r-rome': rRome,
   memit,
   emmet,
+  alphaedit,
   grace,
   ike,
 } satisfies Record<string, Editor>
