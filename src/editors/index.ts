@@ -10,6 +10,7 @@ import { kn } from './kn.ts'
 import { lora } from './lora.ts'
 import { memit } from './memit.ts'
 import { none } from './none.ts'
+import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 
@@ -23,6 +24,7 @@ export const EDITORS = {
   rome,
   'r-rome': rRome,
   memit,
+  pmet,
   emmet,
   alphaedit,
   grace,
