@@ -215,6 +215,11 @@ export const ERRORS = {
     message: 'expected {wanted} in {root}, found {found}. Make one with `whichedit probe`.',
     exit: 66,
   },
+  E_NULL_SPACE: {
+    message:
+      'expected some directions of layer {layer}, and not all, in which ordinary text is weaker than {limit}, found it between {least} and {most} everywhere. Choose another threshold.',
+    exit: 1,
+  },
   E_NUMBER_FORMAT: {
     message: '{file}: expected numbers as {formats} in {tensor}, found {found}. Try: another file of the same model.',
     exit: 2,

@@ -23,7 +23,7 @@ import {
   massEditMemory,
   PREFIXES_HPARAM,
   prepareMassEdit,
-  writeFacts,
+  writeFactsAgainstText,
 } from './steps/mass-edit.ts'
 import { TARGET_VALUE_HPARAMS } from './steps/target-value.ts'
 
@@ -63,8 +63,8 @@ export const emmet: Editor<EmmetHparams, MassEditPreparation> = {
   prepare: (job, ctx) => prepareMassEdit(job, [job.hparams.layer], ctx),
 
   async edit({ model, facts, hparams, prepared }, ctx) {
-    const { layer, slack } = hparams
-    const chosen = checkFacts(emmet, facts)
-    return writeFacts({ model, facts: chosen, hparams, prepared, lastLayer: layer, lambda: slack }, ctx)
+    const settings = { ...hparams, site: 'block-output' } as const
+    const job = { model, facts: checkFacts(emmet, facts), prepared, settings, lambda: hparams.slack }
+    return writeFactsAgainstText(job, ctx)
   },
 }

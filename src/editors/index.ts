@@ -1,4 +1,5 @@
 /** All editing methods, by the word a user types. To add one: its file, its settings in `hparams/`, a line here. */
+import { alphaedit } from './alphaedit.ts'
 import { calinet } from './calinet.ts'
 import type { Editor } from './editor.ts'
 import { emmet } from './emmet.ts'
@@ -11,6 +12,7 @@ import { lora } from './lora.ts'
 import { memit } from './memit.ts'
 import { memprompt } from './memprompt.ts'
 import { none } from './none.ts'
+import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 import { scr } from './scr.ts'
@@ -26,7 +28,9 @@ export const EDITORS = {
   rome,
   'r-rome': rRome,
   memit,
+  pmet,
   emmet,
+  alphaedit,
   grace,
   't-patcher': tPatcher,
   calinet,

@@ -27,7 +27,7 @@ import {
   massEditMemory,
   PREFIXES_HPARAM,
   prepareMassEdit,
-  writeFacts,
+  writeFactsAgainstText,
 } from './steps/mass-edit.ts'
 import { TARGET_VALUE_HPARAMS } from './steps/target-value.ts'
 
@@ -73,6 +73,7 @@ export const memit: Editor<MemitHparams, MassEditPreparation> = {
 
   async edit({ model, facts, hparams, prepared }, ctx) {
     const { lastLayer, lambda } = hparams
-    return writeFacts({ model, facts: checkFacts(memit, facts), hparams, prepared, lastLayer, lambda }, ctx)
+    const settings = { ...hparams, layer: lastLayer, site: 'block-output' } as const
+    return writeFactsAgainstText({ model, facts: checkFacts(memit, facts), prepared, settings, lambda }, ctx)
   },
 }

@@ -2,7 +2,7 @@
  * A patch as the bytes of one file, and back bit for bit.
  *
  *   8 bytes   length of the header, little-endian
- *   header    JSON: {format, parts, report}; a tensor stands in it as {shape}
+ *   header    JSON: {format, parts, report, state}; a tensor stands in it as {shape}, and without state that is missing
  *   numbers   float32, little-endian, of each tensor in the order in which the header names them
  *
  * Without offsets there is nothing to overlap or to point outside. A file comes from anywhere: its header is checked against a
@@ -26,6 +26,8 @@ const FORMAT = 'whichedit/patch@1'
 const LENGTH_BYTES = 8
 /** Far above any header: the texts of thousands of contexts. */
 const MAX_HEADER_BYTES = 64 * 2 ** 20
+/** More than the tensors of any state have. */
+const MAX_DIMENSIONS = 4
 /** What a shape's numbers may be: enough for every weight, little enough that their product stays exact. */
 const MAX_SIZE = 2 ** 26
 
@@ -40,8 +42,8 @@ type PartOf<T> =
 /** What stands for a tensor in the header. */
 type Shaped = Pick<Tensor, 'shape'>
 
-const shape = (dimensions: number) =>
-  z.strictObject({ shape: z.array(z.int().min(0).max(MAX_SIZE)).length(dimensions) })
+const sizes = z.array(z.int().min(0).max(MAX_SIZE))
+const shape = (dimensions: number) => z.strictObject({ shape: sizes.length(dimensions) })
 const vectorSource = z.union([z.strictObject({ encoder: z.string() }), z.strictObject({ layer: z.int().min(0) })])
 const asked = { candidates: z.int().min(1), ask: z.string() }
 const part = z.discriminatedUnion('kind', [
@@ -91,6 +93,7 @@ const header = z.strictObject({
   format: z.literal(FORMAT),
   parts: z.array(part),
   report: z.record(z.string(), z.number()),
+  state: z.record(z.string(), z.strictObject({ shape: sizes.max(MAX_DIMENSIONS) })).optional(),
 })
 
 /** Writes a patch as bytes. @throws E_PATCH where a number of it is not finite. */
@@ -105,7 +108,8 @@ export function encodePatch(patch: Patch): Uint8Array {
   for (const [name, value] of Object.entries(patch.report)) {
     if (!Number.isFinite(value)) throw damaged(`a finite number for ${name} in the report`, String(value))
   }
-  const json = Buffer.from(JSON.stringify({ format: FORMAT, parts, report: patch.report }))
+  const state = mapState(patch.state, keep)
+  const json = Buffer.from(JSON.stringify({ format: FORMAT, parts, report: patch.report, ...state }))
   const length = Buffer.alloc(LENGTH_BYTES)
   length.writeBigUInt64LE(BigInt(json.length))
   const numbers = tensors.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
@@ -128,9 +132,10 @@ export function decodePatch(bytes: Uint8Array): Patch {
     return tensor(data, shape)
   }
   const parts = found.parts.map((part) => mapTensors(part, take))
+  const state = mapState(found.state, take)
   if (at !== bytes.length) throw damaged('the end of the file', `${bytes.length - at} bytes more`)
   parts.forEach(checkShapes)
-  return { parts, report: found.report }
+  return { parts, report: found.report, ...state }
 }
 
 function readHeader(bytes: Uint8Array): z.infer<typeof header> & { end: number } {
@@ -161,6 +166,15 @@ function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
     case 'context':
       return { ...part, entries: part.entries.map((entry) => ({ ...entry, vector: map(entry.vector) })) }
   }
+}
+
+/** The same state, if there is one, with other tensors. */
+function mapState<A, B>(
+  state: Readonly<Record<string, A>> | undefined,
+  map: (value: A) => B,
+): { state?: Record<string, B> } {
+  if (state === undefined) return {}
+  return { state: Object.fromEntries(Object.entries(state).map(([name, value]) => [name, map(value)])) }
 }
 
 /** That the tensors of a part fit each other; whether they fit a model is the model's to say. */

@@ -132,4 +132,9 @@ export interface Patch {
   readonly parts: readonly PatchPart[]
   /** What the editor wants said about this edit: numbers by name (`targetProbability`, `keyResidual`), never read by code. */
   readonly report: Readonly<Record<string, number>>
+  /**
+   * What the same method's next edit of a stream must know of this one and cannot read off the parts, by name: keys that it is
+   * to leave alone, statistics that go on. Nothing else reads it, and a model with the patch is the same without it.
+   */
+  readonly state?: Readonly<Record<string, Tensor>>
 }

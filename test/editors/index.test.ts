@@ -21,6 +21,13 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   // The same; and a value may be no longer than what it stands in for, or the change spills over the prompt's other tokens.
   memit: { hparams: { firstLayer: 0, lastLayer: 1, prefixes: 0, klFactor: 0, clamp: 1, lambda: 0.1 } },
   emmet: { hparams: { prefixes: 0, klFactor: 0, clamp: 0.5 } },
+  alphaedit: {
+    hparams: { firstLayer: 1, lastLayer: 1, prefixes: 0, klFactor: 0, clamp: 0.7, threshold: 3, lambda: 0.01 },
+  },
+  // Half of what is sought is dropped: the fewer steps, the more alike the halves.
+  pmet: {
+    hparams: { firstLayer: 0, lastLayer: 0, prefixes: 0, klFactor: 0, clamp: 2, steps: 8, lambda: 0.1 },
+  },
   // Tied heads are in its own test.
   kn: {
     skip: {

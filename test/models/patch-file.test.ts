@@ -71,6 +71,14 @@ describe('a patch as one file', () => {
     expect(decodePatch(encodePatch({ parts: [], report: {} }))).toEqual({ parts: [], report: {} })
   })
 
+  test('comes back with what the next edit of its stream must know', () => {
+    const patch = { ...PATCH, state: { 'keys a': numbers([2, 2], 1, 2, 3, 4), count: numbers([], 7) } }
+    expect(decodePatch(encodePatch(patch))).toEqual(patch)
+    expect(Object.keys(decodePatch(encodePatch(PATCH)))).not.toContain('state')
+    const damaged = { ...patch, state: { mean: numbers([1], Number.NaN) } }
+    expect(() => encodePatch(damaged)).toThrow(expect.objectContaining({ code: 'E_PATCH' }))
+  })
+
   test('comes back bit for bit, from a view into a larger buffer as well', () => {
     const finite = fc.float({ noNaN: true, noDefaultInfinity: true })
     fc.assert(

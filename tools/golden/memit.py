@@ -134,13 +134,13 @@ class Editor:
             states.append(found[0][1])
         return torch.stack(keys, 1), torch.stack(states, 1)
 
-    def write(self, facts, z, covariances, solve):
+    def write(self, facts, z, covariances, solve, divide=lambda left: left):
         """Changes the weights of the layers, one after another, and puts them back."""
         layers, found = sorted(covariances), []
         saved = {layer: self.down(layer).weight.clone() for layer in layers}
         for layer in layers:
             k, h = self.keys_and_states(facts, layer)
-            r = (z - h) / (layers[-1] - layer + 1)
+            r = (z - h) / divide(layers[-1] - layer + 1)
             delta = solve(covariances[layer], k, r)  # [D, F]
             self.down(layer).weight.data += delta.float()
             # As the product stores weights: [F, D].

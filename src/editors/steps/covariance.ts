@@ -54,21 +54,24 @@ export const STATISTICS_HPARAMS: HparamSpec<StatisticsHparams> = {
 }
 
 /** What the statistics are made of. */
-interface StatisticsJob extends StatisticsHparams {
+interface StatisticsJob extends Pick<StatisticsHparams, 'tokensPerUnit'> {
   readonly model: LanguageModel
   /** Plain text, or null: text that the model writes. */
   readonly text: readonly string[] | null
 }
 
 /** The work of {@link prepareCovariance}. */
-export interface CovarianceJob extends StatisticsJob {
+export interface CovarianceJob extends StatisticsJob, StatisticsHparams {
   readonly layer: number
 }
 
-/** The work of {@link prepareCovariances}. */
-export interface CovariancesJob extends StatisticsJob {
+/** The work of {@link gatherGrams}. */
+export interface GramsJob extends StatisticsJob {
   readonly layers: readonly number[]
 }
+
+/** The work of {@link prepareCovariances}. */
+export interface CovariancesJob extends GramsJob, StatisticsHparams {}
 
 /** Statistics of keys, ready to be inverted. */
 export interface Covariance {
@@ -92,6 +95,14 @@ export interface Gram {
   readonly size: number
   readonly sum: Float64Array
   tokens: number
+}
+
+/** The sums of a layer. */
+export interface LayerGram {
+  readonly layer: number
+  readonly gram: Gram
+  /** Hash of what determines them. */
+  readonly key: string
 }
 
 /** Matrices [F, F] in float64: the sums, which become C, its factor, and what the factorisation has cut out of it; two stay. */
@@ -128,12 +139,19 @@ export async function prepareCovariance(job: CovarianceJob, ctx: Context): Promi
 
 /** The statistics of several layers, in their order, from one pass over the text. @throws E_NOT_POSITIVE_DEFINITE as for one. */
 export async function prepareCovariances(job: CovariancesJob, ctx: Context): Promise<LayerCovariance[]> {
+  const covariances: LayerCovariance[] = []
+  for (const { layer, gram } of await gatherGrams(job, ctx)) {
+    covariances.push({ layer, ...(await factorGram(gram, job.ridge)) })
+  }
+  return covariances
+}
+
+/** Gathers the sums of several layers, in their order, in one pass over the text, or finds them in the cache. */
+export async function gatherGrams(job: GramsJob, ctx: Context): Promise<LayerGram[]> {
   const text = await openText(job, ctx)
   const all = await Promise.all(job.layers.map((layer) => openSums(job.model, layer, text, ctx)))
   await gatherSums(job.model, text, all, ctx)
-  const covariances: LayerCovariance[] = []
-  for (const { layer, gram } of all) covariances.push({ layer, ...(await factorGram(gram, job.ridge)) })
-  return covariances
+  return all
 }
 
 /** C⁻¹ k for rows of keys [R, F]. */
@@ -166,23 +184,27 @@ export async function addToGrams(
   })
 }
 
-/** The mean of the sums, with the ridge, factored. The sums become the mean: at 16,384 numbers a key a copy would take 2 GiB. */
-export async function factorGram({ size, sum: matrix, tokens }: Gram, ridge: number): Promise<Covariance> {
-  for (let i = 0; i < matrix.length; i++) matrix[i] = (matrix[i] ?? 0) / tokens
-  let trace = 0
-  for (let i = 0; i < size; i++) trace += matrix[i * size + i] ?? 0
+/** The mean of the sums, which they become, with the ridge, factored. */
+export async function factorGram(gram: Gram, ridge: number): Promise<Covariance> {
+  const { matrix, trace } = averageGram(gram)
+  const { size, tokens } = gram
   for (let i = 0; i < size; i++) matrix[i * size + i] = (matrix[i * size + i] ?? 0) + (ridge * trace) / size
   const product = await openNativeProduct()
   const factor = await factorCholesky(matrix, size, product.multiplyInto).finally(product.close)
   return { size, tokens, matrix, factor, condition: estimateCondition(matrix, factor) }
 }
 
+/** C and its trace, the mean of ‖k‖². The sums become the mean: at 16,384 numbers a key a copy would take 2 GiB. */
+export function averageGram({ size, sum: matrix, tokens }: Gram): { matrix: Float64Array; trace: number } {
+  for (let i = 0; i < matrix.length; i++) matrix[i] = (matrix[i] ?? 0) / tokens
+  let trace = 0
+  for (let i = 0; i < size; i++) trace += matrix[i * size + i] ?? 0
+  return { matrix, trace }
+}
+
 /** The sums of one layer as far as they go, and where they are kept. */
-interface Sums {
-  readonly layer: number
+interface Sums extends LayerGram {
   readonly file: string
-  readonly key: string
-  readonly gram: Gram
   chunks: number
 }
 

@@ -22,9 +22,14 @@ import {
   type StatisticsHparams,
 } from './covariance.ts'
 import { promptFact, readStatesMemory } from './fact-states.ts'
-import { describeChanges, solveLeastSquares } from './least-squares.ts'
-import { spreadOverLayers } from './spread.ts'
-import { findTargetValues, type TargetValueHparams, targetValueMemory } from './target-value.ts'
+import { describeChanges, type LeastSquaresChange, solveLeastSquares, textMetric } from './least-squares.ts'
+import { type LayerWork, spreadOverLayers } from './spread.ts'
+import {
+  findTargetValues,
+  type TargetValueHparams,
+  type TargetValueSettings,
+  targetValueMemory,
+} from './target-value.ts'
 
 /** What these methods let a user set, besides where they write and what old facts weigh. */
 export type MassEditHparams = TargetValueHparams & StatisticsHparams & { readonly prefixes: number }
@@ -37,10 +42,10 @@ export const PREFIXES_HPARAM = {
   whole: true,
 } as const
 
-/** What a mass edit needs to know of a model before any fact. */
-export interface MassEditPreparation {
+/** What a mass edit needs to know of a model before any fact; L says of a layer what a method knows of it. */
+export interface MassEditPreparation<L extends { readonly layer: number } = LayerCovariance> {
   /** The layers that are changed, in order. */
-  readonly layers: readonly LayerCovariance[]
+  readonly layers: readonly L[]
   /** Text put before a prompt; the first is empty. */
   readonly prefixes: readonly string[]
 }
@@ -53,7 +58,7 @@ const QUERY_SESSIONS = 2
 /** What a mass edit into `layers`, in order, takes. */
 export function massEditMemory(
   model: Footprint,
-  { prefixes }: MassEditHparams,
+  { prefixes }: Pick<MassEditHparams, 'prefixes'>,
   layers: { readonly count: number; readonly last: number },
 ): MethodMemory {
   // The bare prompt and "{subject} is a" besides.
@@ -75,42 +80,62 @@ export async function prepareMassEdit(
 ): Promise<MassEditPreparation> {
   const { tokensPerUnit, ridge, prefixes } = hparams
   return {
-    prefixes: await samplePrefixes(model, [{ tokens: PREFIX_TOKENS, count: prefixes }], ctx),
+    prefixes: await sampleEditPrefixes(model, prefixes, ctx),
     layers: await prepareCovariances({ model, layers, text: material.text, tokensPerUnit, ridge }, ctx),
   }
 }
 
+/** Samples so many prefixes of the length that these methods use; an empty one comes first. */
+export function sampleEditPrefixes(model: LanguageModel, count: number, ctx: Context): Promise<string[]> {
+  return samplePrefixes(model, [{ tokens: PREFIX_TOKENS, count }], ctx)
+}
+
 /** The work of {@link writeFacts}. */
-export interface MassEdit {
+export interface MassEdit<L extends { readonly layer: number }> {
   readonly model: LanguageModel
   readonly facts: readonly Fact[]
-  readonly hparams: MassEditHparams
-  readonly prepared: MassEditPreparation
-  /** The last of the prepared layers, after which values are sought. */
-  readonly lastLayer: number
-  /** λ, as a multiple of the feed-forward width. */
-  readonly lambda: number
+  readonly prepared: MassEditPreparation<L>
+  /** How values are sought, after which of the prepared layers: the last. */
+  readonly settings: TargetValueSettings
+  /** The share of what is missing that the next layer takes, of so many that are left. Default: {@link shareEvenly}. */
+  readonly share?: (left: number) => number
+  /** Makes a layer's change. */
+  readonly solve: (at: L, work: LayerWork) => Promise<LeastSquaresChange>
+}
+
+/** Every layer takes as much as those after it: Meng et al. 2023, algorithm 1. */
+export function shareEvenly(left: number): number {
+  return 1 / left
 }
 
 /** Writes facts into the prepared layers. */
-export async function writeFacts(job: MassEdit, ctx: Context): Promise<Patch> {
-  const { model, facts, hparams, prepared, lastLayer, lambda } = job
+export async function writeFacts<L extends { readonly layer: number }>(job: MassEdit<L>, ctx: Context): Promise<Patch> {
+  const { model, facts, prepared, settings, share = shareEvenly, solve } = job
   const { layers, prefixes } = prepared
+  const { site, layer } = settings
   const prompted = await Promise.all(facts.map((fact) => promptFact(model, fact, prefixes)))
-  const settings = { ...hparams, layer: lastLayer, site: 'block-output' } as const
   const { values, report } = await findTargetValues(model, prompted, settings, ctx)
   const written = await spreadOverLayers(
-    { model, facts: prompted, layers, site: `block-output.${lastLayer}`, values, share: (left) => 1 / left },
-    (covariance, work) => solveLeastSquares({ ...work, covariance, lambda: lambda * covariance.size }),
+    { model, facts: prompted, layers, site: `${site}.${layer}`, values, share },
+    solve,
     ctx,
   )
   return {
     parts: written.changes.map(({ part }) => part),
-    report: {
-      ...report,
-      ...written.report,
-      ...(await describeChanges(model, written.changes)),
-      ...describeCovariances(layers),
-    },
+    report: { ...report, ...written.report, ...(await describeChanges(model, written.changes)) },
   }
+}
+
+/** The work of {@link writeFactsAgainstText}. */
+export interface TextMassEdit extends Omit<MassEdit<LayerCovariance>, 'solve'> {
+  /** λ, as a multiple of the feed-forward width. */
+  readonly lambda: number
+}
+
+/** The same, weighed against what ordinary text asks of a layer; the report says how much text. */
+export async function writeFactsAgainstText({ lambda, ...job }: TextMassEdit, ctx: Context): Promise<Patch> {
+  const solve: MassEdit<LayerCovariance>['solve'] = (covariance, work) =>
+    solveLeastSquares({ ...work, metric: textMetric(covariance), lambda: lambda * covariance.size })
+  const { parts, report } = await writeFacts({ ...job, solve }, ctx)
+  return { parts, report: { ...report, ...describeCovariances(job.prepared.layers) } }
 }

@@ -15,17 +15,21 @@
  * at the subject and not at its end, the descent ends below `stopLoss`, and the last of `steps` losses is not followed
  * by an update. Not matched: the target's tokens follow the prompt's as they are, not tokenised again as one text.
  *
+ * PMET seeks a second δ with it, at the attention of the same layer, each within its own limit and with its own last term; and
+ * once the model says the new answer, the answer weighs less, and enough of the subject kept ends the descent (Li et al. 2024,
+ * §4.2; reference code xpq-tech/PMET `edit/pmet/compute_zs.py`).
+ *
  * Only positions from the subject on and only layers above change with δ: the rest is captured once.
  */
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
 import type { Fact } from '../../facts/fact.ts'
 import { cacheBytes, type Footprint, forwardBytes, gradientBytes, sessionBytes } from '../../models/footprint.ts'
-import type { LanguageModel, LossTerm, RunRequest, TokenBatch } from '../../models/model.ts'
+import type { LanguageModel, LayerSite, LossTerm, RunRequest, TokenBatch } from '../../models/model.ts'
 import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import type { HparamSpec } from '../editor.ts'
-import { createAdam } from './adam.ts'
+import { type Adam, createAdam } from './adam.ts'
 import { prefixesOffStart, promptAfter, tokenizeSubject } from './subject.ts'
 import { forceTarget, tokenizeTarget } from './target-tokens.ts'
 
@@ -84,6 +88,15 @@ export interface TargetValueSettings extends TargetValueHparams {
   readonly layer: number
   /** What δ is added to: the feed-forward's output (ROME) or the residual stream after the layer (MEMIT). */
   readonly site: 'mlp-output' | 'block-output'
+  /** A place of the layer that gets a δ of its own, sought with the other and then dropped. */
+  readonly beside?: 'attention-output'
+  /** What changes once the model says the new answer. Absent: nothing. */
+  readonly onceSaid?: {
+    /** What the new answer weighs then. */
+    readonly weight: number
+    /** The value of κ·KL that is good enough then. */
+    readonly stopKl: number
+  }
 }
 
 /** The work of {@link findTargetValue}. */
@@ -135,37 +148,74 @@ export interface TargetValue {
   readonly targetProbability: number
 }
 
+type ValueSite = `${LayerSite}.${number}`
+
+/** One δ and what it is added to. */
+interface Change {
+  readonly site: ValueSite
+  readonly delta: Float32Array
+  /** ‖v₀‖ */
+  readonly length: number
+  readonly adam: Adam
+}
+
 /** Descends to the value that makes the model say the new answer. */
 export async function findTargetValue(job: TargetValueJob, ctx: Context): Promise<TargetValue> {
   const { model, settings } = job
-  const { initial, request } = await captureRows(job)
-  const site = `${settings.site}.${settings.layer}` as const
-  const length = norm(initial)
-  const delta = new Float32Array(initial.length)
-  const adam = createAdam(delta.length, settings.learningRate)
+  const { onceSaid = { weight: 1, stopKl: Number.NEGATIVE_INFINITY } } = settings
+  const rows = await captureRows(job)
+  const changes = rows.initials.map(({ site, value }): Change => {
+    const delta = new Float32Array(value.length)
+    return { site, delta, length: norm(value), adam: createAdam(delta.length, settings.learningRate) }
+  })
   const losses: TargetLoss[] = []
+  let weight = 1
+  let probability = 0
   for (let step = 1; ; step++) {
     ctx.signal.throwIfAborted()
-    const write = { site, mode: 'add' as const, value: tensor(delta, [1, delta.length]), at: request.at }
-    const { lossTerms, gradients } = await model.run({ ...request.run, write: [write], gradientOf: [site] })
+    const { reads, lossTerms, gradients } = await model.run({
+      ...rows.request(weight),
+      write: changes.map(({ site, delta }) => ({
+        site,
+        mode: 'add',
+        value: tensor(delta, [1, delta.length]),
+        at: rows.at,
+      })),
+      gradientOf: changes.map(({ site }) => site),
+    })
     const [target = 0, kl = 0] = lossTerms
-    const size = norm(delta)
-    const decay = (settings.weightDecay * size) / length ** 2
+    const decay = changes.reduce((sum, change) => sum + decayOf(change, settings.weightDecay), 0)
     const total = target + kl + decay
     losses.push({ total, target, kl, decay })
+    probability = Math.exp(-target / weight)
     ctx.progress({ task: 'target value', done: step, total: settings.steps, unit: 'steps' })
-    if (total < settings.stopLoss || step === settings.steps) break
+    const isSaid = rows.isSaid(reads)
+    if (total < settings.stopLoss || (isSaid && kl <= onceSaid.stopKl) || step === settings.steps) break
 
-    const gradient = gradientOf(gradients, site)
-    // The norm has no slope at zero; there the term adds nothing, as in PyTorch.
-    const pull = size === 0 ? 0 : settings.weightDecay / length ** 2 / size
-    adam.step(
-      delta,
-      gradient.map((slope, i) => slope + pull * (delta[i] ?? 0)),
-    )
-    shrinkTo(delta, settings.clamp * length)
+    for (const change of changes) descend(change, gradientOf(gradients, change.site), settings)
+    weight = isSaid ? onceSaid.weight : 1
   }
-  return { initial, delta, losses, targetProbability: Math.exp(-(losses.at(-1)?.target ?? 0)) }
+  const [initial, delta] = [rows.initials[0]?.value, changes[0]?.delta]
+  if (initial === undefined || delta === undefined) {
+    throw new WhicheditError('E_INTERNAL', { what: 'target value: no place to change' })
+  }
+  return { initial, delta, losses, targetProbability: probability }
+}
+
+function decayOf({ delta, length }: Change, weightDecay: number): number {
+  return (weightDecay * norm(delta)) / length ** 2
+}
+
+/** One step of Adam, and back within the limit. */
+function descend({ delta, length, adam }: Change, gradient: Float32Array, settings: TargetValueSettings): void {
+  const size = norm(delta)
+  // The norm has no slope at zero; there the term adds nothing, as in PyTorch.
+  const pull = size === 0 ? 0 : settings.weightDecay / length ** 2 / size
+  adam.step(
+    delta,
+    gradient.map((slope, i) => slope + pull * (delta[i] ?? 0)),
+  )
+  shrinkTo(delta, settings.clamp * length)
 }
 
 /** Values found for many facts. */
@@ -212,7 +262,7 @@ function describeValues(found: readonly TargetValue[]): Record<string, number> {
 
 /** Runs all rows once: v₀, p₀, and what of the rows no δ can change. */
 async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) {
-  const { layer } = settings
+  const { layer, site, beside, onceSaid } = settings
   const prompts = await Promise.all(
     prefixes.map(async (prefix) => {
       const text = promptAfter(prefix, fact)
@@ -234,24 +284,39 @@ async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) 
   // An encoder-decoder predicts nothing within its prompt: there it is what follows the whole of it.
   const predicting = model.config.encoderLayers > 0 ? essence.ids.length - 1 : essence.subject
   const essenceAt = { row: prompts.length, token: predicting }
+  const sites = [site, ...(beside === undefined ? [] : [beside])].map((kind): ValueSite => `${kind}.${layer}`)
+  // Attention comes before the layer's down-projection: its change is met only from the layer below on.
+  const from = beside === undefined ? layer : layer - 1
   const { reads, capture } = await model.run({
     tokens,
-    read: [
-      { site: `${settings.site}.${layer}`, at: at.slice(0, 1) },
-      { site: 'logits', at: [essenceAt] },
-    ],
-    capture: { layer, from: at.map(({ token }) => token) },
+    read: [...sites.map((site) => ({ site, at: at.slice(0, 1) })), { site: 'logits', at: [essenceAt] }],
+    ...(from < 0 ? {} : { capture: { layer: from, from: at.map(({ token }) => token) } }),
   })
-  const [initial, logits] = reads
-  if (initial === undefined || logits === undefined || capture === undefined) {
+  const logits = reads[sites.length]
+  const initials = sites.flatMap((site, i) => (reads[i] === undefined ? [] : [{ site, value: reads[i].data }]))
+  if (logits === undefined || initials.length < sites.length || (capture === undefined) !== from < 0) {
     throw new WhicheditError('E_INTERNAL', { what: 'target value: the model gave no value or no capture' })
   }
-  const loss: LossTerm[] = [
-    { kind: 'nll', at: prompts.flatMap(({ tokens }, row) => forceTarget(tokens, row, 1 / prompts.length)) },
-    { kind: 'kl', at: [{ ...essenceAt, weight: settings.klFactor }], reference: logSoftmaxRow(logits) },
-  ]
-  const run: RunRequest = { tokens, loss, resume: capture }
-  return { initial: initial.data, request: { run, at } }
+  const forced = prompts.flatMap(({ tokens }, row) => forceTarget(tokens, row, 1 / prompts.length))
+  const kl: LossTerm = {
+    kind: 'kl',
+    at: [{ ...essenceAt, weight: settings.klFactor }],
+    reference: logSoftmaxRow(logits),
+  }
+  return {
+    initials,
+    at,
+    /** All rows, with the new answer weighing so much. */
+    request: (weight: number): RunRequest => ({
+      tokens,
+      loss: [{ kind: 'nll', at: forced.map((place) => ({ ...place, weight: weight * place.weight })) }, kl],
+      resume: capture,
+      read: onceSaid === undefined ? [] : [{ site: 'logits', at: forced, as: 'argmax' }],
+    }),
+    /** Whether every token of the new answer is the likeliest at its place. */
+    isSaid: ([argmax]: readonly Tensor[]) =>
+      argmax !== undefined && forced.every(({ target }, i) => argmax.data[i] === target),
+  }
 }
 
 function gradientOf(gradients: Readonly<Record<string, Tensor>>, site: string): Float32Array {

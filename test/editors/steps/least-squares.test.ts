@@ -1,8 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Covariance, factorGram } from '../../../src/editors/steps/covariance.ts'
-import { type LeastSquaresChange, solveLeastSquares } from '../../../src/editors/steps/least-squares.ts'
-import { dot } from '../../../src/tensor/linalg.ts'
+import {
+  type LeastSquaresChange,
+  plainMetric,
+  solveLeastSquares,
+  textMetric,
+} from '../../../src/editors/steps/least-squares.ts'
+import { dot, norm } from '../../../src/tensor/linalg.ts'
 import { expectClose } from '../../support/close.ts'
 
 /** Factors are rounded to float32, and their product is summed over a few facts. */
@@ -43,7 +48,13 @@ test('by hand: C = diag(1, 4), k = (1, 2), λ = 2: half of r = (6, 8) is written
     [Math.SQRT2, 0],
     [0, Math.sqrt(8)],
   ])
-  const job = { weight: 'w', covariance, keys: Float64Array.of(1, 2), residuals: Float64Array.of(6, 8), lambda: 2 }
+  const job = {
+    weight: 'w',
+    metric: textMetric(covariance),
+    keys: Float64Array.of(1, 2),
+    residuals: Float64Array.of(6, 8),
+    lambda: 2,
+  }
   const change = await solveLeastSquares(job)
   // s = kᵀC⁻¹k = 2, so s/(λ + s) = ½ and ΔW = (1, ½)ᵀ·(1.5, 2). One fact of 2 numbers is no smaller than the matrix.
   expect(change.part).toMatchObject({ kind: 'dense', weight: 'w', delta: { shape: [2, 2] } })
@@ -70,7 +81,7 @@ test('solves what the paper states: ΔW (λC + KKᵀ) = R Kᵀ, whatever the num
         const lambda = 0.7
         const change = await solveLeastSquares({
           weight: 'w',
-          covariance,
+          metric: textMetric(covariance),
           keys: Float64Array.from(keys.flat()),
           residuals: Float64Array.from(residuals.flat()),
           lambda,
@@ -99,7 +110,7 @@ test('without λ every key gets all it lacks', async () => {
   const keys = TEXT.slice(0, 3).map((row) => row.map((x) => 2 * x))
   const residuals = keys.map((_, n) => Array.from({ length: D }, (_, j) => n - j))
   const job = { keys: Float64Array.from(keys.flat()), residuals: Float64Array.from(residuals.flat()) }
-  const change = await solveLeastSquares({ weight: 'w', covariance, ...job, lambda: 0 })
+  const change = await solveLeastSquares({ weight: 'w', metric: textMetric(covariance), ...job, lambda: 0 })
   for (const [n, key] of keys.entries()) {
     expectClose(moved(change, key), residuals[n] ?? [], F32_FACTORS)
   }
@@ -110,7 +121,7 @@ test('one key twice: each gets what lies between, with λ; without, the system h
   const [key = []] = TEXT
   const job = {
     weight: 'w',
-    covariance,
+    metric: textMetric(covariance),
     keys: Float64Array.from([...key, ...key]),
     residuals: Float64Array.from([...Array(D).fill(1), ...Array(D).fill(3)]),
   }
@@ -118,4 +129,43 @@ test('one key twice: each gets what lies between, with λ; without, the system h
   expectClose(moved(change, key), Array(D).fill(2), F32_FACTORS)
   expect(change.keyOverlap).toBeCloseTo(1, 9)
   await expect(solveLeastSquares({ ...job, lambda: -1e-9 })).rejects.toMatchObject({ code: 'E_NOT_POSITIVE_DEFINITE' })
+})
+
+test('keys that are to be kept are keys that lack nothing, and take no room in the change', async () => {
+  const keys = TEXT.slice(0, 2)
+  const kept = TEXT.slice(5, 8)
+  const residuals = keys.map((_, n) => Array.from({ length: D }, (_, j) => n - j))
+  const job = { weight: 'w', metric: plainMetric(F), lambda: 0.3 }
+  const change = await solveLeastSquares({
+    ...job,
+    keys: Float64Array.from(keys.flat()),
+    kept: Float64Array.from(kept.flat()),
+    residuals: Float64Array.from(residuals.flat()),
+  })
+  const asLacking = await solveLeastSquares({
+    ...job,
+    keys: Float64Array.from([...keys, ...kept].flat()),
+    residuals: Float64Array.from([...residuals.flat(), ...Array(3 * D).fill(0)]),
+  })
+  expect(change.part).toMatchObject({ kind: 'low-rank', left: { shape: [F, 2] }, right: { shape: [2, D] } })
+  for (const key of [...keys, ...kept]) expectClose(moved(change, key), moved(asLacking, key), F32_FACTORS)
+  const forgetful = await solveLeastSquares({
+    ...job,
+    keys: Float64Array.from(keys.flat()),
+    residuals: Float64Array.from(residuals.flat()),
+  })
+  const movesKept = (of: LeastSquaresChange) => norm(kept.flatMap((key) => moved(of, key)))
+  expect(movesKept(change)).toBeLessThan(movesKept(forgetful))
+})
+
+test('a kept key that is a new one again is reported', async () => {
+  const [key = [], other = []] = TEXT
+  const job = {
+    weight: 'w',
+    metric: plainMetric(F),
+    keys: Float64Array.from(key),
+    residuals: new Float64Array(D).fill(1),
+  }
+  const again = await solveLeastSquares({ ...job, kept: Float64Array.from([...other, ...key]), lambda: 1 })
+  expect(again.keyOverlap).toBeCloseTo(1, 12)
 })
