@@ -20,7 +20,7 @@ import type {
   WeightRole,
 } from './model.ts'
 import type { Patch } from './patch.ts'
-import { computePrefix } from './prefix.ts'
+import { computePrefix, groupByStart } from './prefix.ts'
 import { putIntoContext } from './retrieval.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
@@ -66,6 +66,14 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     return ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])
   }
 
+  /** Prompts that begin alike, by their indices, with their beginning computed once. */
+  async function* startingAlike(prompts: readonly Int32Array[]) {
+    for (const group of groupByStart(prompts)) {
+      const own = group.flatMap((index) => prompts[index] ?? [])
+      yield { group, prefix: await computePrefix(engine, await edits(), own) }
+    }
+  }
+
   const model: LanguageModel = {
     id: patches.length === 0 ? files.fingerprint : hashPatches(files.fingerprint, patches),
     name: files.name,
@@ -84,42 +92,40 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
           return { prompt: ids, target: await tokenizer.encodeContinuation(spaced(target)) }
         }),
       )
-      const prefix = await computePrefix(
-        engine,
-        await edits(),
-        rows.map(({ prompt }) => prompt),
-      )
-      const lengthOf = (row: ScoreRow) => row.prompt.length + row.target.length - (prefix?.length ?? 0)
       const scores: TargetScore[] = []
-      for (const chunk of chunksByLength(rows, lengthOf, SCORE_TOKENS)) {
-        const found = await scoreRows(
-          engine,
-          await edits(),
-          chunk.map(({ item }) => item),
-          prefix,
-        )
-        chunk.forEach(({ index }, i) => {
-          const score = found[i]
-          if (score !== undefined) scores[index] = score
-        })
+      const prompts = rows.map(({ prompt }) => prompt)
+      for await (const { group, prefix } of startingAlike(prompts)) {
+        const own = group.flatMap((index) => rows[index] ?? [])
+        const lengthOf = ({ prompt, target }: ScoreRow) => prompt.length + target.length - (prefix?.length ?? 0)
+        for (const chunk of chunksByLength(own, lengthOf, SCORE_TOKENS)) {
+          const asked = chunk.map(({ item }) => item)
+          const found = await scoreRows(engine, await edits(), asked, prefix)
+          for (const [i, { index }] of chunk.entries()) {
+            const [place, score] = [group[index], found[i]]
+            if (place !== undefined && score !== undefined) scores[place] = score
+          }
+        }
       }
       return scores
     },
 
     async generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]> {
       const rows = await Promise.all(prompts.map(encodePrompt))
-      const prefix = await computePrefix(engine, await edits(), rows)
       const written: Generation[] = []
       const longest = Math.max(0, ...rows.map((row) => row.length))
       const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))
-      for (const chunk of chunksByLength(rows, (row) => row.length, limit)) {
-        const isEnd = (_: number, ids: readonly number[]) => endsText(tokenizer, ids, options.stop ?? [])
-        const job = { ...options, prompts: chunk.map(({ item }) => item), prefix, isEnd }
-        const found = await generateIds(engine, await edits(), job)
-        for (const [i, { index }] of chunk.entries()) {
-          const all = found[i] ?? []
-          const ids = tokenizer.endsOfText.includes(all.at(-1) ?? -1) ? all.slice(0, -1) : all
-          written[index] = { ids, text: await tokenizer.decodeContinuation(ids) }
+      const isEnd = (_: number, ids: readonly number[]) => endsText(tokenizer, ids, options.stop ?? [])
+      for await (const { group, prefix } of startingAlike(rows)) {
+        const own = group.flatMap((index) => rows[index] ?? [])
+        for (const chunk of chunksByLength(own, (row) => row.length, limit)) {
+          const job = { ...options, prompts: chunk.map(({ item }) => item), prefix, isEnd }
+          const found = await generateIds(engine, await edits(), job)
+          for (const [i, { index }] of chunk.entries()) {
+            const all = found[i] ?? []
+            const ids = tokenizer.endsOfText.includes(all.at(-1) ?? -1) ? all.slice(0, -1) : all
+            const place = group[index]
+            if (place !== undefined) written[place] = { ids, text: await tokenizer.decodeContinuation(ids) }
+          }
         }
       }
       return written

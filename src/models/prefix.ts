@@ -32,6 +32,18 @@ export async function computePrefix(
   return { length, feeds: await session.run(feeds, { sizes: window.sizes }) }
 }
 
+/** The indices of prompts that begin alike, so that each group but the last has something worth a pass of its own; the rest comes last. */
+export function groupByStart(prompts: readonly Int32Array[]): number[][] {
+  const groups = new Map<string, number[]>()
+  for (const [index, prompt] of prompts.entries()) {
+    const start = prompt.length > LEAST_TOKENS ? prompt.subarray(0, LEAST_TOKENS).join() : ''
+    groups.set(start, [...(groups.get(start) ?? []), index])
+  }
+  const alike = [...groups].flatMap(([start, group]) => (start !== '' && group.length > 1 ? [group] : []))
+  const rest = [...groups].flatMap(([start, group]) => (start !== '' && group.length > 1 ? [] : group))
+  return rest.length > 0 ? [...alike, rest] : alike
+}
+
 /** How many tokens all prompts begin with, the last of each aside: something is always asked after it. */
 function sharedLength(prompts: readonly Int32Array[]): number {
   const [first = new Int32Array(0), ...others] = prompts
