@@ -15,6 +15,7 @@ import { type Footprint, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import {
   type CholeskyFactor,
+  dot,
   estimateCondition,
   factorCholesky,
   type Solution,
@@ -83,6 +84,17 @@ export interface Covariance {
   readonly factor: CholeskyFactor
   /** Estimate of ‖C‖₁·‖C⁻¹‖₁, with the ridge. */
   readonly condition: number
+  /** What the ridge has added to the diagonal. */
+  readonly added: number
+}
+
+/** Directions found with the covariance, and how far they rest on text. */
+export interface CovarianceSolution extends Solution {
+  /**
+   * The largest share of kᵀ C⁻¹ k that is the ridge's, not the text's: ε ‖x‖² / xᵀ k, x = C⁻¹ k. Near 1 the text says nothing of
+   * a key's direction: a change there costs what the ridge says, and no more is known about it.
+   */
+  readonly ridgeShare: number
 }
 
 /** The same, with the layer it is of. */
@@ -155,8 +167,14 @@ export async function gatherGrams(job: GramsJob, ctx: Context): Promise<LayerGra
 }
 
 /** C⁻¹ k for rows of keys [R, F]. */
-export function solveCovariance({ matrix, factor }: Covariance, keys: Float64Array): Solution {
-  return solvePositiveDefinite(matrix, factor, keys)
+export function solveCovariance({ matrix, factor, added, size }: Covariance, keys: Float64Array): CovarianceSolution {
+  const solution = solvePositiveDefinite(matrix, factor, keys)
+  let ridgeShare = 0
+  for (let at = 0; at < keys.length; at += size) {
+    const x = solution.x.subarray(at, at + size)
+    ridgeShare = Math.max(ridgeShare, (added * dot(x, x)) / dot(x, keys.subarray(at, at + size)))
+  }
+  return { ...solution, ridgeShare }
 }
 
 /** For an edit's report: how much text stands behind the statistics, and the worst condition among them. */
@@ -188,10 +206,11 @@ export async function addToGrams(
 export async function factorGram(gram: Gram, ridge: number): Promise<Covariance> {
   const { matrix, trace } = averageGram(gram)
   const { size, tokens } = gram
-  for (let i = 0; i < size; i++) matrix[i * size + i] = (matrix[i * size + i] ?? 0) + (ridge * trace) / size
+  const added = (ridge * trace) / size
+  for (let i = 0; i < size; i++) matrix[i * size + i] = (matrix[i * size + i] ?? 0) + added
   const product = await openNativeProduct()
   const factor = await factorCholesky(matrix, size, product.multiplyInto).finally(product.close)
-  return { size, tokens, matrix, factor, condition: estimateCondition(matrix, factor) }
+  return { size, tokens, matrix, factor, condition: estimateCondition(matrix, factor), added }
 }
 
 /** C and its trace, the mean of ‖k‖². The sums become the mean: at 16,384 numbers a key a copy would take 2 GiB. */

@@ -16,16 +16,16 @@ import { openNativeProduct } from '../../graph/products.ts'
 import { addProduct } from '../../models/edits.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { DensePart, LowRankPart } from '../../models/patch.ts'
-import { dot, factorCholesky, norm, normOfProduct, type Solution, solvePositiveDefinite } from '../../tensor/linalg.ts'
+import { dot, factorCholesky, norm, normOfProduct, solvePositiveDefinite } from '../../tensor/linalg.ts'
 import { type Tensor, tensor, zeros } from '../../tensor/tensor.ts'
-import { type Covariance, solveCovariance } from './covariance.ts'
+import { type Covariance, type CovarianceSolution, solveCovariance } from './covariance.ts'
 
 /** What counts as a large change: C of the formula, by its inverse. */
 export interface Metric {
   /** F */
   readonly size: number
   /** C⁻¹ k for rows of keys [·, F] */
-  readonly solve: (keys: Float64Array) => Solution
+  readonly solve: (keys: Float64Array) => CovarianceSolution
 }
 
 /** C of ordinary text. */
@@ -35,7 +35,7 @@ export function textMetric(covariance: Covariance): Metric {
 
 /** C = I: a change is as large as its numbers. */
 export function plainMetric(size: number): Metric {
-  return { size, solve: (keys) => ({ x: keys, residual: 0 }) }
+  return { size, solve: (keys) => ({ x: keys, residual: 0, ridgeShare: 0 }) }
 }
 
 /** What a change must do. */
@@ -60,6 +60,8 @@ export interface LeastSquaresChange {
   readonly size: number
   /** Largest relative residual of the two systems solved. */
   readonly solveResidual: number
+  /** How much of what counts as large is the ridge's, not the text's; 0 without text. */
+  readonly ridgeShare: number
   /** Largest cosine between two keys, in the metric of C⁻¹; 0 for one key. Near 1 two facts share a key, and each gets what lies between. */
   readonly keyOverlap: number
 }
@@ -85,7 +87,8 @@ export async function solveLeastSquares(job: LeastSquaresJob): Promise<LeastSqua
   const rows = solvePositiveDefinite(gram, factor, unit) // [N, N + M]
   const left = combineRows(rows.x, directions.x, N) // (λC + KKᵀ)⁻¹K [F, N]
   const right = tensor(new Float32Array(residuals), [N, D])
-  const solved = { solveResidual: Math.max(directions.residual, rows.residual), keyOverlap }
+  const solveResidual = Math.max(directions.residual, rows.residual)
+  const solved = { solveResidual, ridgeShare: directions.ridgeShare, keyOverlap }
   if (N * (F + D) < F * D) {
     return { part: { kind: 'low-rank', weight, left, right }, size: normOfProduct(left, right), ...solved }
   }
@@ -104,6 +107,7 @@ export async function describeChanges(
     relativeChange: Math.max(...relative),
     keyOverlap: Math.max(...changes.map(({ keyOverlap }) => keyOverlap)),
     solveResidual: Math.max(...changes.map(({ solveResidual }) => solveResidual)),
+    ridgeShare: Math.max(...changes.map(({ ridgeShare }) => ridgeShare)),
   }
 }
 

@@ -151,6 +151,7 @@ export async function writeRankOne(job: RankOneEdit, ctx: Context): Promise<Patc
       lossLast: sought.losses.at(-1)?.total ?? 0,
       ...describeCovariances([covariance]),
       solveResidual: u.residual,
+      ridgeShare: u.ridgeShare,
     },
   }
 }

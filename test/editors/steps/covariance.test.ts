@@ -1,9 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../../src/context.ts'
 import { prepareCovariance, prepareCovariances, solveCovariance } from '../../../src/editors/steps/covariance.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
+import { dot, norm } from '../../../src/tensor/linalg.ts'
 import { expectClose } from '../../support/close.ts'
 import { openTinyModel, testContext } from '../../support/tiny-model.ts'
 
@@ -122,4 +123,56 @@ test('solves with a residual near rounding', async () => {
 test('too little text without a ridge is refused', async () => {
   const poor = prepareCovariance(job({ text: ['The capital of France'], ridge: 0 }), testContext())
   await expect(poor).rejects.toMatchObject({ code: 'E_NOT_POSITIVE_DEFINITE' })
+})
+
+/** Text of fewer tokens than a key has numbers: C has directions of which it says nothing. Study, §4.2: ROME and MEMIT on OPT. */
+describe('of too little text', () => {
+  const little = (ridge: number) => prepareCovariance(job({ text: TEXT.slice(0, 1), ridge }), testContext())
+  /** A key of the text, and what of another direction lies outside of all its keys. */
+  async function keysOf(size: number) {
+    const rows = [(await model.tokenizer.encode(TEXT[0] ?? '')).ids]
+    const { reads } = await model.run({ tokens: { rows }, read: [{ site: 'mlp-inner.1', at: 'all' }] })
+    const keys = Array.from({ length: (reads[0]?.data.length ?? 0) / size }, (_, t) =>
+      Float64Array.from((reads[0]?.data ?? new Float32Array()).subarray(t * size, (t + 1) * size)),
+    )
+    const basis: Float64Array[] = []
+    const without = (key: Float64Array) =>
+      [...basis, ...basis].reduce((rest, unit) => {
+        const along = dot(rest, unit)
+        return rest.map((value, i) => value - along * (unit[i] ?? 0))
+      }, key)
+    for (const key of keys) {
+      const rest = without(key)
+      const length = norm(rest)
+      if (length > 1e-6 * norm(key)) basis.push(rest.map((value) => value / length))
+    }
+    const unseen = without(Float64Array.from({ length: size }, (_, i) => Math.cos(i)))
+    return { seen: keys.at(-1) ?? new Float64Array(), unseen }
+  }
+
+  test('cannot be solved without a ridge, and says so with numbers', async () => {
+    await expect(little(0)).rejects.toMatchObject({
+      code: 'E_NOT_POSITIVE_DEFINITE',
+      values: { pivot: expect.any(Number), row: expect.any(Number) },
+    })
+  })
+
+  test('with one little above rounding is solved, with a condition that tells how badly', async () => {
+    // Sums come from the runtime in float32.
+    expect((await little(1e-6)).condition).toBeGreaterThan(1e7)
+  })
+
+  test('with the ridge of the settings is solved well, and tells what rests on the ridge', async () => {
+    const covariance = await little(1e-4)
+    const { seen, unseen } = await keysOf(covariance.size)
+    expect(covariance.tokens).toBeLessThan(covariance.size)
+    expect(covariance.condition).toBeLessThan(1e7)
+    const [known, unknown] = [solveCovariance(covariance, seen), solveCovariance(covariance, unseen)]
+    expect(unknown.residual).toBeLessThan(1e-9)
+    expect(unknown.ridgeShare).toBeCloseTo(1, 3)
+    expect(known.ridgeShare).toBeLessThan(0.1)
+    // Both at once: the worse counts.
+    const both = Float64Array.of(...seen, ...unseen)
+    expect(solveCovariance(covariance, both).ridgeShare).toBe(unknown.ridgeShare)
+  })
 })
