@@ -15,7 +15,6 @@ import { none } from './none.ts'
 import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
-import { scr } from './scr.ts'
 import { tPatcher } from './t-patcher.ts'
 
 /** The editors, by name. */
@@ -36,5 +35,4 @@ export const EDITORS = {
   calinet,
   ike,
   memprompt,
-  scr,
 } satisfies Record<string, Editor>

@@ -48,7 +48,6 @@ const MEASURED = {
   grace: 216,
   ike: 1360,
   memprompt: 578,
-  scr: 197,
 }
 
 test.each(Object.entries(MEASURED))('is not less than was measured, and not much more: %s', async (name, measured) => {
