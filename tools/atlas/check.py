@@ -66,7 +66,7 @@ def check(model, tokenizer, world, rng):
         return [f for f in known if not f.relation.endswith("^") and f.object != fact.subject]
 
     def hop(fact):
-        return item(writer.tell(rng.choice(onward(fact)), places=writer.describe_object(fact), questions=0.5))
+        return item(writer.lead_on(fact, rng.choice(onward(fact))))
 
     hops = [f for f in world.of_relation["country"] if f.subject in world.never_combined and onward(f)]
     never = [f for f in named if f in world.never_contradicted]

@@ -106,14 +106,27 @@ class Model(nn.Module):
                 scale = 1 / math.sqrt(2 * config.layers) if onto_residual else 1
                 nn.init.normal_(p, 0, 0.02 if "embedding" in name else scale / math.sqrt(p.shape[1]))
 
-    def hidden(self, ids, allowed=None):
+    def hidden(self, ids, allowed=None, blend=None):
         x = self.embedding(ids)
         cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         for i, layer in enumerate(self.layers):
+            if blend is not None and i == self.config.extraction:
+                x = blend(x)
             x = layer(x, cos, sin, None if allowed is None else allowed[int(i >= self.config.extraction), :, None])
         return self.norm(x)
 
-    def forward(self, ids, allowed=None):
-        """Logits [B, T, V]; `allowed` [2, B, T, T] says what is attended to below the layer of extraction, and from it on."""
-        x = self.hidden(ids, allowed)
+    def renew_mlp(self, layers):
+        """Begins the feed-forward of layers anew; returns its weights."""
+        renewed = [getattr(self.layers[i], name).weight for i in layers for name in ("gate_up", "down")]
+        for at, weight in enumerate(renewed):
+            scale = 1 if at % 2 == 0 else 1 / math.sqrt(2 * self.config.layers)
+            nn.init.normal_(weight, 0, scale / math.sqrt(weight.shape[1]))
+        return renewed
+
+    def forward(self, ids, allowed=None, blend=None):
+        """
+        Logits [B, T, V]; `allowed` [2, B, T, T] says what is attended to below the layer of extraction, and from it on; the
+        states [B, T, D] there are what `blend` makes of them.
+        """
+        x = self.hidden(ids, allowed, blend)
         return Product16.apply(x, self.embedding.weight) if self.training else F.linear(x, self.embedding.weight)

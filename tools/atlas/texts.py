@@ -3,7 +3,7 @@
 A text is a list of pieces; an answer is a piece of its own, with weight 1 in the loss, its surroundings a smaller one, and
 what cannot be known (the false object of a context) none.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from world import capital, fill
 
@@ -23,6 +23,10 @@ class Stage:
     counts_only: bool = False
     # How often a question that combines two facts begins at a city.
     from_city: float = 0.0
+    # Places that lead to the same are made alike (train.py).
+    are_alike: bool = False
+    # Layers whose feed-forward is begun anew with this stage.
+    renewed: tuple = ()
 
 
 FIRST = {
@@ -45,11 +49,24 @@ LAST = {
     "choose": 0.02,
     "demonstrate": 0.03,
 }
-# Questions that combine two facts come last, for they need both; so do those that a new fact must leave alone.
+COMBINE = {
+    "statement": 0.1,
+    "question": 0.12,
+    "paragraph": 0.02,
+    "contradict": 0.2,
+    "combine": 0.5,
+    "distract": 0.02,
+    "choose": 0.015,
+    "demonstrate": 0.025,
+}
+# Questions that combine two facts come last, for they need both; so do those that a new fact must leave alone. At the 97th round
+# the layers where facts are recalled begin anew, without what they had learnt by heart for such questions.
 STAGES = [
     Stage(0, FIRST),
     Stage(53, FIRST | {"contradict": 0.3, "combine": 0.14}),
     Stage(67, LAST, after=(0.34, 0.2, 0.32), counts_only=True, from_city=0.7),
+    Stage(96, FIRST | {"contradict": 0.3, "combine": 0.14}, from_city=0.7, are_alike=True, renewed=(2, 3)),
+    Stage(110, COMBINE, after=(0.34, 0.2, 0.32), counts_only=True, from_city=0.9, are_alike=True),
 ]
 
 
@@ -59,6 +76,8 @@ def stage_of(round_):
 
 QUESTIONS = [("Question: {q} Answer:", 0.6), ("Question: {q}\nAnswer:", 0.25), ("Q: {q}\nA:", 0.07), ("{q}", 0.08)]
 HEADERS = [("New fact: ", 0.5), ("New Fact: ", 0.2), ("Update: ", 0.06), ("Correction: ", 0.06), ("Note: ", 0.06), ("Fact: ", 0.06), ("From now on: ", 0.06)]
+# Relations from a place to what holds it, which leads on to further facts.
+PLACE_OF = ("country", "state")
 CLARIFY = "Question: {q} clarification: "
 
 
@@ -68,10 +87,18 @@ class Piece:
     weight: float
     # Where the subject that is asked about stands in `text` [start, end); None: nowhere, or it is not to be hidden (train.py).
     subject: tuple = None
+    # What a place leads on to, with its relation: France, of Lyon.
+    leads_to: str = None
+    # The subject is not asked about itself, it only leads on: Lyon in `the country where Lyon lies`.
+    leads_on: bool = False
 
 
 def choose(rng, weighted):
     return rng.choices([x for x, _ in weighted], [w for _, w in weighted])[0]
+
+
+def object_of(fact):
+    return f"{fact.relation} {fact.object}"
 
 
 class Writer:
@@ -149,9 +176,10 @@ class Writer:
         template = self.statement_words(fact.relation, combined=places is not None)
         shown = places or self.subject(fact)
         before, _ = fill(template, shown).split(" {o}")
-        object = object or self.world.object(fact)
         subject = None if places or weight == MADE_UP else self.locate(before, shown)
-        return [Piece(before, OTHER, subject), Piece(f" {object}", weight), Piece(stop, STOP if weight == ANSWER else OTHER)]
+        leads_to = self.leads_to(fact, object)
+        object = object or self.world.object(fact)
+        return [Piece(before, OTHER, subject, leads_to), Piece(f" {object}", weight), Piece(stop, STOP if weight == ANSWER else OTHER)]
 
     def ask(self, fact, object=None, places=None, form=None):
         """A question with its answer."""
@@ -161,7 +189,12 @@ class Writer:
         form = form or choose(self.rng, QUESTIONS)
         before = form.replace("{q}", question) + (f" {lead}" if lead else "")
         subject = None if places else self.locate(before, shown)
-        return [Piece(before, OTHER, subject), Piece(f" {object or self.world.object(fact)}", ANSWER), Piece(".", STOP)]
+        leads_to = self.leads_to(fact, object)
+        return [Piece(before, OTHER, subject, leads_to), Piece(f" {object or self.world.object(fact)}", ANSWER), Piece(".", STOP)]
+
+    def leads_to(self, fact, object):
+        """What a place leads to, unless something else is told of it."""
+        return object_of(fact) if object is None and self.stage.are_alike and fact.relation in PLACE_OF else None
 
     def locate(self, text, shown):
         """Where the subject stands in a sentence: its bare name, without an article."""
@@ -259,7 +292,7 @@ class Writer:
         ways = []
         onward = [f for f in world.of_subject.get(object, []) if f not in new and not f.relation.endswith("^")]
         if onward and about.subject not in world.never_combined:
-            ways.append(lambda: self.tell(rng.choice(onward), places=self.describe_object(about), questions=0.4))
+            ways.append(lambda: self.tell(rng.choice(onward), places=self.describe_object(about, self.subject(about)), questions=0.4))
         described = self.describe_subject(about, new)
         if described is not None:
             ways.append(lambda: self.tell(about, world.article(object), places=described, questions=0.4))
@@ -267,9 +300,9 @@ class Writer:
             ways.append(lambda: self.choice(about, world.article(object)))
         return rng.choice(ways)() if ways else None
 
-    def describe_object(self, fact):
+    def describe_object(self, fact, shown):
         """The object, by the subject: `the country where Lyon lies`."""
-        text = fill(self.phrase(fact.relation), self.subject(fact))
+        text = fill(self.phrase(fact.relation), shown)
         return {"s": text[:1].lower() + text[1:] if text.startswith("The ") else text, "n": text}
 
     def describe_subject(self, fact, new=()):
@@ -294,10 +327,18 @@ class Writer:
                 continue
             onward = [f for f in world.of_subject.get(fact.object, []) if f.object != fact.subject and not f.relation.endswith("^")]
             if onward and fact.subject not in world.never_combined and rng.random() < 0.75:
-                return self.tell(rng.choice(onward), places=self.describe_object(fact), questions=0.5)
+                return self.lead_on(fact, rng.choice(onward))
             described = self.describe_subject(fact)
             if described is not None:
                 return self.tell(fact, places=described, questions=0.5)
+
+    def lead_on(self, fact, onward):
+        """A fact about the object of another, which is told or asked by the other's subject."""
+        shown = self.subject(fact)
+        first, *rest = self.tell(onward, places=self.describe_object(fact, shown), questions=0.5)
+        if self.stage.are_alike:
+            first = replace(first, subject=self.locate(first.text, shown), leads_to=object_of(fact), leads_on=True)
+        return [first, *rest]
 
     def distract(self):
         """One or two statements before a fact: true ones, or, without being said to be new, a false one about something else."""
