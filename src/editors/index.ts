@@ -17,6 +17,7 @@ import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 import { scr } from './scr.ts'
 import { tPatcher } from './t-patcher.ts'
+import { ultraedit } from './ultraedit.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -31,6 +32,7 @@ export const EDITORS = {
   pmet,
   emmet,
   alphaedit,
+  ultraedit,
   grace,
   't-patcher': tPatcher,
   calinet,
