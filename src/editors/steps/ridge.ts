@@ -4,11 +4,11 @@
  *   minimise ‖H ΔW − V‖² + ρ‖ΔW‖²   ⇒   ΔW = (HᵀH + ρI)⁻¹ HᵀV = Hᵀ (HHᵀ + ρI)⁻¹ V
  *
  * H the inputs [N, F], V the amounts [N, D]. The smaller of the two systems is solved, in float64. `least-squares.ts` solves the
- * second for a few keys against what text asks of a layer; here N are tokens, by the thousand, and V is right-hand side at once.
+ * second for a few keys against what text asks of a layer; here N are tokens, by the thousand, and V is solved for by products.
  */
 import { openNativeProduct } from '../../graph/products.ts'
 import type { DensePart, LowRankPart } from '../../models/patch.ts'
-import { factorCholesky, type MultiplyInto, norm, type Solution, solvePositiveDefinite } from '../../tensor/linalg.ts'
+import { factorCholesky, type MultiplyInto, norm, type Solution, solveColumns } from '../../tensor/linalg.ts'
 import { tensor } from '../../tensor/tensor.ts'
 
 /** What is to be moved by how much. */
@@ -48,19 +48,14 @@ async function solveOverTokens(
 ): Promise<RidgeChange> {
   const [F, D] = [inputs.length / N, shifts.length / N]
   const across = transpose(inputs, N, F) // Hᵀ [F, N]
-  const { x, residual } = await solveShifted(
-    across,
-    { rows: F, size: N, ridge, right: transpose(shifts, N, D) },
-    multiplyInto,
-  )
-  const solved = transpose(x, D, N) // X [N, D]
+  const { x, residual } = await solveShifted(across, { rows: F, size: N, ridge, right: shifts }, multiplyInto)
   // V − HHᵀX = ρX
-  const rest = { missing: compare(ridge * norm(solved), shifts), solveResidual: residual }
+  const rest = { missing: compare(ridge * norm(x), shifts), solveResidual: residual }
   if (N * (F + D) < F * D) {
-    const [left, right] = [tensor(new Float32Array(across), [F, N]), tensor(new Float32Array(solved), [N, D])]
+    const [left, right] = [tensor(new Float32Array(across), [F, N]), tensor(new Float32Array(x), [N, D])]
     return { part: { kind: 'low-rank', weight, left, right }, ...rest }
   }
-  const delta = await multiplyInto(new Float64Array(F * D), negate(inputs), solved, { k: N, m: F, n: D }) // HᵀX
+  const delta = await multiplyInto(new Float64Array(F * D), negate(inputs), x, { k: N, m: F, n: D }) // HᵀX
   return { part: { kind: 'dense', weight, delta: tensor(new Float32Array(delta), [F, D]) }, ...rest }
 }
 
@@ -70,15 +65,14 @@ async function solveOverInputs(
   multiplyInto: MultiplyInto,
 ): Promise<RidgeChange> {
   const [F, D] = [inputs.length / N, shifts.length / N]
-  const right = await multiplyInto(new Float64Array(D * F), negate(shifts), inputs, { k: N, m: D, n: F }) // VᵀH [D, F]
+  const right = await multiplyInto(new Float64Array(F * D), negate(inputs), shifts, { k: N, m: F, n: D }) // HᵀV [F, D]
   const { x, residual } = await solveShifted(inputs, { rows: N, size: F, ridge, right }, multiplyInto)
-  const delta = transpose(x, D, F) // ΔW [F, D]
-  const left = await multiplyInto(shifts.slice(), transpose(inputs, N, F), delta, { k: F, m: N, n: D }) // V − HΔW
-  const part = { kind: 'dense', weight, delta: tensor(new Float32Array(delta), [F, D]) } as const
+  const left = await multiplyInto(shifts.slice(), transpose(inputs, N, F), x, { k: F, m: N, n: D }) // V − HΔW
+  const part = { kind: 'dense', weight, delta: tensor(new Float32Array(x), [F, D]) } as const
   return { part, missing: compare(norm(left), shifts), solveResidual: residual }
 }
 
-/** A system AᵀA + ρI of the matrix A [rows, size], and its right-hand sides, a row each [D, size]. */
+/** A system AᵀA + ρI of the matrix A [rows, size], and its right-hand sides [size, D]. */
 interface ShiftedSystem {
   readonly rows: number
   readonly size: number
@@ -94,7 +88,7 @@ async function solveShifted(
   const shift = new Float64Array(size * size)
   for (let i = 0; i < size; i++) shift[i * size + i] = ridge
   const matrix = await multiplyInto(shift, negate(a), a, { k: rows, m: size, n: size })
-  return solvePositiveDefinite(matrix, await factorCholesky(matrix, size, multiplyInto), right)
+  return solveColumns(matrix, await factorCholesky(matrix, size, multiplyInto), right, multiplyInto)
 }
 
 /** A length as a share of that of V. */
