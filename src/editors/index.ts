@@ -16,6 +16,7 @@ import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 import { tPatcher } from './t-patcher.ts'
+import { ultraedit } from './ultraedit.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -30,6 +31,7 @@ export const EDITORS = {
   pmet,
   emmet,
   alphaedit,
+  ultraedit,
   grace,
   't-patcher': tPatcher,
   calinet,

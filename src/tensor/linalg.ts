@@ -66,7 +66,7 @@ export async function factorCholesky(
 
 /** A solution and how well it solves its system. */
 export interface Solution {
-  /** [r, n], a row for each right-hand side. */
+  /** As the right-hand sides are given: [r, n], a row for each, or [n, r], a column. */
   readonly x: Float64Array
   /** The largest ‖b − A·x‖/‖b‖ of the right-hand sides. */
   readonly residual: number
@@ -100,6 +100,30 @@ export function solvePositiveDefinite(
     residual = Math.max(residual, length === 0 ? error : error / length)
   }
   return { x, residual }
+}
+
+/**
+ * Solves A·X = B for many right-hand sides together, the columns of B [n, r], by products, with one step of refinement.
+ * `matrix` is the symmetric matrix, whole, whose factor is given.
+ */
+export async function solveColumns(
+  matrix: Float64Array,
+  factor: CholeskyFactor,
+  columns: Float64Array,
+  multiplyInto: MultiplyInto = multiplyIntoPlainly,
+): Promise<Solution> {
+  const n = factor.size
+  const r = columns.length / n
+  checkLength('solveColumns: matrix', matrix, n * n)
+  checkLength('solveColumns: columns', columns, n * Math.floor(r))
+  // A is its own transpose.
+  const subtractFrom = (x: Float64Array) => multiplyInto(columns.slice(), matrix, x, { k: n, m: n, n: r })
+  const x = await solveBlocks(factor, columns, multiplyInto)
+  const correction = await solveBlocks(factor, await subtractFrom(x), multiplyInto)
+  for (let i = 0; i < x.length; i++) x[i] = (x[i] ?? 0) + (correction[i] ?? 0)
+  const [errors, lengths] = [normOfColumns(await subtractFrom(x), r), normOfColumns(columns, r)]
+  const relative = errors.map((error, j) => (lengths[j] === 0 ? error : error / (lengths[j] ?? 1)))
+  return { x, residual: relative.reduce((most, error) => Math.max(most, error), 0) }
 }
 
 /**
@@ -217,6 +241,42 @@ function solveFactored({ size, upper }: CholeskyFactor, b: Float64Array): Float6
   return x
 }
 
+/** UᵀU·X = B for the columns of B [n, r]: block row after block row with Uᵀ, then back with U. */
+async function solveBlocks(
+  { size, upper }: CholeskyFactor,
+  columns: Float64Array,
+  multiplyInto: MultiplyInto,
+): Promise<Float64Array> {
+  const r = columns.length / size
+  const x = Float64Array.from(columns)
+  const starts = Array.from({ length: Math.ceil(size / BLOCK) }, (_, i) => i * BLOCK)
+  for (const start of starts) {
+    const rows = Math.min(BLOCK, size - start)
+    const above = cutBlock(upper, size, 0, start, start, rows)
+    const solved = x.slice(0, start * r)
+    let strip: Float64Array = x.slice(start * r, (start + rows) * r)
+    if (start > 0) strip = await multiplyInto(strip, above, solved, { k: start, m: rows, n: r })
+    const inverse = invertUpper(cutBlock(upper, size, start, start, rows, rows), rows)
+    x.set(await multiplyPlus(inverse, strip, rows, multiplyInto), start * r)
+  }
+  for (const start of starts.toReversed()) {
+    const rows = Math.min(BLOCK, size - start)
+    const end = start + rows
+    const right = transpose(cutBlock(upper, size, start, end, rows, size - end), rows, size - end)
+    let strip: Float64Array = x.slice(start * r, end * r)
+    if (end < size) strip = await multiplyInto(strip, right, x.slice(end * r), { k: size - end, m: rows, n: r })
+    const inverse = invertUpper(cutBlock(upper, size, start, start, rows, rows), rows)
+    x.set(await multiplyPlus(transpose(inverse, rows, rows), strip, rows, multiplyInto), start * r)
+  }
+  return x
+}
+
+/** aᵀ·b for a [rows, rows]: what a `MultiplyInto` takes away of 0, with the other sign. */
+function multiplyPlus(a: Float64Array, b: Float64Array, rows: number, multiplyInto: MultiplyInto) {
+  const minus = a.map((value) => -value)
+  return multiplyInto(new Float64Array(b.length), minus, b, { k: rows, m: rows, n: b.length / rows })
+}
+
 /** The plain product behind the default: four terms at a time, so that each sum is read and written once for four. */
 function multiplyIntoPlainly(
   c: Float64Array,
@@ -302,6 +362,21 @@ function cutBlock(
     block.set(matrix.subarray(start, start + columns), row * columns)
   }
   return block
+}
+
+function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+  const turned = new Float64Array(matrix.length)
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) turned[j * rows + i] = matrix[i * columns + j] ?? 0
+  }
+  return turned
+}
+
+/** The length of each column of a matrix [·, r]. */
+function normOfColumns(matrix: Float64Array, r: number): Float64Array {
+  const squares = new Float64Array(r)
+  for (let i = 0; i < matrix.length; i++) squares[i % r] = (squares[i % r] ?? 0) + (matrix[i] ?? 0) ** 2
+  return squares.map(Math.sqrt)
 }
 
 function multiplySymmetric(matrix: Float64Array, x: Float64Array): Float64Array {

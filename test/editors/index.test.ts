@@ -40,6 +40,8 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   none: {
     skip: { 'makes the target likelier': 'it edits nothing', 'goes on from its history': 'it edits nothing' },
   },
+  // One step downhill, long enough for so small a model.
+  ultraedit: { hparams: { firstLayer: 1, lastLayer: 2, learningRate: 0.2 } },
   // So small a model learns with fewer and longer steps.
   't-patcher': {
     hparams: {

@@ -9,6 +9,7 @@ import {
   multiplyRow,
   norm,
   normOfProduct,
+  solveColumns,
   solvePositiveDefinite,
   subtract,
 } from '../../src/tensor/linalg.ts'
@@ -209,4 +210,28 @@ describe('products and norms', () => {
     const cancelling = tensor(Float32Array.of(0.1, 0.1, 0.3, 0.3), [2, 2])
     expect(normOfProduct(cancelling, tensor(Float32Array.of(0.7, 0.9, -0.7, -0.9), [2, 2]))).toBe(0)
   })
+})
+
+test.each(['markov-1', 'markov-5', 'markov-128', 'markov-300', 'spread-200'])(
+  'many right-hand sides together get what each gets alone: %s',
+  async (name) => {
+    const matrix = MATRICES[name] ?? new Float64Array()
+    const n = Math.sqrt(matrix.length)
+    const factor = await factorCholesky(matrix, n)
+    const [one, two] = [sines(n), new Float64Array(n)]
+    two[n - 1] = 1
+    const columns = Float64Array.from({ length: 2 * n }, (_, i) => [one, two][i % 2]?.[Math.floor(i / 2)] ?? 0)
+    const { x, residual } = await solveColumns(matrix, factor, columns)
+    const alone = [one, two].map((right) => Array.from(solvePositiveDefinite(matrix, factor, right).x))
+    alone.forEach((expected, j) => {
+      const column = Array.from(expected, (_, i) => x[2 * i + j] ?? Number.NaN)
+      expect(worst(column, expected)).toBeLessThan(1e-8) // a condition of 10⁷ leaves that of float64
+    })
+    expect(residual).toBeLessThan(1e-9)
+  },
+)
+
+test('right-hand sides of another height are refused', async () => {
+  const factor = await factorCholesky(markov(5, 5), 5)
+  await expect(solveColumns(markov(5, 5), factor, new Float64Array(7))).rejects.toMatchObject({ code: 'E_SHAPE' })
 })
