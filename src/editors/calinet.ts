@@ -115,7 +115,8 @@ function openSlots(model: LanguageModel, { slots, activation }: CalinetHparams, 
 function estimateMemory(model: Footprint, hparams: CalinetHparams): MethodMemory {
   const { width, layers } = model.config
   const slots = 2 * hparams.slots * width * Float32Array.BYTES_PER_ELEMENT
-  const gradient = batchGradientBytes(model, hparams, layers - hparams.layer)
+  // Of one fact, which is what is tried; a set takes as many times as much, up to a batch.
+  const gradient = batchGradientBytes(model, { ...hparams, batchSize: 1 }, layers - hparams.layer)
   return {
     prepareBytes: 0,
     heldBytes: 0,
