@@ -44,8 +44,13 @@ const MEASURED = {
   rome: 595,
   'r-rome': 625,
   memit: 710,
+  pmet: 747,
   emmet: 586,
+  alphaedit: 712,
+  ultraedit: 203,
   grace: 216,
+  't-patcher': 581,
+  calinet: 211,
   ike: 1360,
   memprompt: 578,
 }
