@@ -91,7 +91,7 @@ export const calinet: Editor<CalinetHparams, undefined> = {
     const given = { neurons: { [layer]: slots } }
     const losses = await trainOnFacts({ model, batches, parameters, given, steps, stopLoss, task: 'slots' }, ctx)
     return {
-      parts: [{ kind: 'neurons', layer, ...slots, queries: zeros([0, model.config.width]) }],
+      parts: [{ kind: 'neurons', layer, ...slots }],
       report: {
         epochs: losses.length,
         lossFirst: losses[0] ?? 0,

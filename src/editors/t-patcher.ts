@@ -22,10 +22,10 @@ import type { Context } from '../context.ts'
 import type { Fact } from '../facts/fact.ts'
 import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel, RunRequest } from '../models/model.ts'
-import { type NeuronsPart, type Patch, UNIT_ACTIVATIONS, type UnitActivation, type Units } from '../models/patch.ts'
+import { UNIT_ACTIVATIONS, type UnitActivation, type Units } from '../models/patch.ts'
 import { norm } from '../tensor/linalg.ts'
 import type { Random } from '../tensor/random.ts'
-import { type Tensor, tensor, zeros } from '../tensor/tensor.ts'
+import { joinRows, type Tensor, tensor, zeros } from '../tensor/tensor.ts'
 import type { Editor, MethodMemory } from './editor.ts'
 import { createAdam } from './steps/adam.ts'
 import { calibrationBytes, chunkBytes } from './steps/calibration-text.ts'
@@ -184,7 +184,7 @@ export const tPatcher: Editor<TPatcherHparams, StoredInputs> = {
       prompt,
       ...tests.neighbours.map((other) => other.prompt),
     ])
-    const inputs = joinRows([await read(material.text), await read(prompts)])
+    const inputs = joinRows([await read(material.text), await read(prompts)], model.config.width)
     return {
       training: pickRows(inputs, (row) => row % HELD_EVERY !== 0),
       held: pickRows(inputs, (row) => row % HELD_EVERY === 0),
@@ -198,17 +198,25 @@ export const tPatcher: Editor<TPatcherHparams, StoredInputs> = {
     const count = mistakes.own.shape[0] ?? 0
     if (count === 0) return { parts: [], report: { units: 0 } }
 
-    const earlier = history.flatMap(({ parts }) => parts).filter((part) => part.kind === 'neurons')
-    const queries = earlier.filter(({ layer }) => layer === hparams.layer).map((part) => part.queries)
+    const { layer } = hparams
+    const earlier = history.flatMap(({ state }) => state?.[queriesAt(layer)] ?? [])
     const stored = {
-      training: joinRows([prepared.training, ...queries]),
-      held: joinRows([prepared.held, ...queries]),
+      training: joinRows([prepared.training, ...earlier], model.config.width),
+      held: joinRows([prepared.held, ...earlier], model.config.width),
     }
     const random = ctx.random.stream(`unit values ${fact.id}`)
     const trained = await trainUnits({ model, mistakes, stored, hparams, random }, ctx)
-    const part: NeuronsPart = { kind: 'neurons', layer: hparams.layer, ...trained.units, queries: mistakes.queries }
-    return { parts: [part], report: { units: count, ...trained.report } } satisfies Patch
+    return {
+      parts: [{ kind: 'neurons', layer, ...trained.units }],
+      report: { units: count, ...trained.report },
+      state: { [queriesAt(layer)]: mistakes.queries },
+    }
   },
+}
+
+/** What a patch calls the inputs of a layer's feed-forward at its target: later edits keep away from them. */
+function queriesAt(layer: number): string {
+  return `queries ${layer}`
 }
 
 /** What a model says wrongly, led along a target. */
@@ -393,18 +401,6 @@ function pickRows({ shape: [rows = 0, width = 0], data }: Tensor, isWanted: (row
     wanted.map((row) => tensor(data.subarray(row * width, (row + 1) * width), [1, width])),
     width,
   )
-}
-
-/** Rows of several below each other. */
-function joinRows(parts: readonly Tensor[], width = parts[0]?.shape[1] ?? 0): Tensor {
-  const rows = parts.reduce((count, { shape: [more = 0] }) => count + more, 0)
-  const data = new Float32Array(rows * width)
-  let at = 0
-  for (const part of parts) {
-    data.set(part.data, at)
-    at += part.data.length
-  }
-  return tensor(data, [rows, width])
 }
 
 function estimateMemory(model: Footprint, { storedTokens, mostUnits }: TPatcherHparams): MethodMemory {

@@ -20,7 +20,7 @@ import { gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel, Position, RunRequest } from '../models/model.ts'
 import type { Patch, PatchPart } from '../models/patch.ts'
 import { dot } from '../tensor/linalg.ts'
-import { type Tensor, zeros } from '../tensor/tensor.ts'
+import { joinRows, type Tensor, zeros } from '../tensor/tensor.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { type DifferentiatedAll, differentiateAll } from './steps/differentiate.ts'
@@ -154,8 +154,18 @@ async function readTokens(
   }
   const tokens = layers.map((layer, i) => ({
     layer,
-    inputs: joinRows(passes.flatMap(({ reads }) => reads[i] ?? [])),
-    gradients: joinRows(passes.flatMap(({ gradients }) => gradients[i] ?? [])),
+    inputs: Float64Array.from(
+      joinRows(
+        passes.flatMap(({ reads }) => reads[i] ?? []),
+        model.config.mlpWidth,
+      ).data,
+    ),
+    gradients: Float64Array.from(
+      joinRows(
+        passes.flatMap(({ gradients }) => gradients[i] ?? []),
+        model.config.width,
+      ).data,
+    ),
   }))
   return { loss: sum / facts.length, tokens }
 }
@@ -201,15 +211,4 @@ function nameMoments(of: 'inputs' | 'gradients', weight: string): string {
 function readMoments(history: readonly Patch[], name: string, width: number): Moments {
   const saved = history.at(-1)?.state?.[name]
   return saved === undefined ? noMoments(width) : decodeMoments(saved, width)
-}
-
-/** Rows of several below each other. */
-function joinRows(pieces: readonly Tensor[]): Float64Array {
-  const all = new Float64Array(pieces.reduce((length, { data }) => length + data.length, 0))
-  let at = 0
-  for (const { data } of pieces) {
-    all.set(data, at)
-    at += data.length
-  }
-  return all
 }

@@ -1,8 +1,9 @@
 /**
  * The one place where editors and probes meet: a lane takes one method through its cases in one regime. The method makes the
  * patches of a group of facts (of one, where each is edited alone), the patched model is asked all questions of a case in one
- * batch, the probes judge what the two models said, and the records of the case go out together, the one that completes it last. What an edit throws is an outcome and the lane goes
- * on; what the machine refuses (a full disk) and what the user stops end it.
+ * batch, the probes judge what the two models said, and the records of the case go out together, the one that completes it
+ * last. What an edit throws is an outcome and the lane goes on; what the machine refuses (a full disk) and what the user stops
+ * end it.
  */
 import type { Context } from '../context.ts'
 import { systemCode } from '../disk.ts'
@@ -217,7 +218,7 @@ async function editGroup({ model, editor }: Lane, work: GroupWork, ctx: Context)
       checkReport(patch.report)
       edited = edited.withPatch(patch)
       history.push(patch)
-      return { report: patch.report, seconds, bytes: bytesOf(patch.parts) / facts.length }
+      return { report: patch.report, seconds, bytes: bytesOf([patch.parts, patch.state]) / facts.length }
     })
     for (const { id } of facts) made.set(id, outcome)
   }

@@ -36,7 +36,7 @@ type PartOf<T> =
   | { kind: 'low-rank'; weight: string; left: T; right: T }
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
-  | (Pick<NeuronsPart, 'kind' | 'layer' | 'activation'> & { input: T; biases: T; output: T; queries: T })
+  | (Pick<NeuronsPart, 'kind' | 'layer' | 'activation'> & { input: T; biases: T; output: T })
   | (Omit<ContextPart, 'entries'> & { entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[] })
 
 /** What stands for a tensor in the header. */
@@ -64,7 +64,6 @@ const part = z.discriminatedUnion('kind', [
     input: shape(2),
     biases: shape(1),
     output: shape(2),
-    queries: shape(2),
   }),
   z.strictObject({
     kind: z.literal('context'),
@@ -159,10 +158,8 @@ function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
       return { ...part, delta: map(part.delta) }
     case 'codebook':
       return { ...part, keys: map(part.keys), values: map(part.values), radii: map(part.radii) }
-    case 'neurons': {
-      const [input, biases] = [map(part.input), map(part.biases)]
-      return { ...part, input, biases, output: map(part.output), queries: map(part.queries) }
-    }
+    case 'neurons':
+      return { ...part, input: map(part.input), biases: map(part.biases), output: map(part.output) }
     case 'context':
       return { ...part, entries: part.entries.map((entry) => ({ ...entry, vector: map(entry.vector) })) }
   }
@@ -191,8 +188,8 @@ function checkShapes(part: PartOf<Tensor>): void {
     const counts = [part.biases.shape[0], part.input.shape[1], part.output.shape[0]]
     if (new Set(counts).size > 1)
       throw damaged('as many biases as columns of the input and rows of the output', counts.join(', '))
-    const widths = [part.input.shape[0], part.output.shape[1], part.queries.shape[1]]
-    if (new Set(widths).size > 1) throw damaged('input, output and queries of one width', widths.join(', '))
+    const widths = [part.input.shape[0], part.output.shape[1]]
+    if (new Set(widths).size > 1) throw damaged('an input and an output of one width', widths.join(', '))
   }
   if (part.kind === 'context' && new Set(part.entries.map(({ vector }) => vector.shape[0])).size > 1) {
     throw damaged('vectors of one length', 'several lengths')

@@ -69,8 +69,6 @@ export interface Units {
 export interface NeuronsPart extends Units {
   readonly kind: 'neurons'
   readonly layer: number
-  /** Inputs of the feed-forward that the units were made to answer [m, D]: later edits keep away from them. May be none. */
-  readonly queries: Tensor
 }
 
 /**

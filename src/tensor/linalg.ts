@@ -364,7 +364,8 @@ function cutBlock(
   return block
 }
 
-function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+/** A matrix [rows, columns] turned over: [columns, rows]. */
+export function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
   const turned = new Float64Array(matrix.length)
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) turned[j * rows + i] = matrix[i * columns + j] ?? 0

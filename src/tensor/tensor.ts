@@ -40,6 +40,18 @@ export function tensor(data: Float32Array, shape: readonly number[]): Tensor {
   return { dtype: 'float32', shape, data }
 }
 
+/** Rows of several tensors [·, width], one below the other; of none, [0, width]. @throws E_SHAPE for another width. */
+export function joinRows(parts: readonly Tensor[], width: number): Tensor {
+  const data = new Float32Array(parts.reduce((size, part) => size + part.data.length, 0))
+  let at = 0
+  for (const part of parts) {
+    data.set(part.data, at)
+    at += part.data.length
+  }
+  const rows = parts.reduce((count, { shape: [more = 0] }) => count + more, 0)
+  return tensor(data, [rows, width])
+}
+
 /** Makes a float32 tensor of zeros. */
 export function zeros(shape: readonly number[]): Tensor {
   return tensor(new Float32Array(sizeOf(shape)), shape)

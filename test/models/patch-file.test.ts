@@ -26,7 +26,6 @@ const PATCH: Patch = {
       input: numbers([2, 3], 1, 2, 3, 4, 5, 6),
       biases: numbers([3], 0, -1, 0.5),
       output: numbers([3, 2], 6, 5, 4, 3, 2, 1),
-      queries: numbers([1, 2], 7, 8),
     },
     {
       kind: 'context',
@@ -134,8 +133,8 @@ describe('a damaged or hostile file', () => {
     ['an unknown activation', withHeader((text) => text.replace('gelu-tanh', 'tanh')), 'parts.3.activation'],
     ['a bias too many', withHeader((text) => text.replace('[2,3]', '[3,2]')), 'as many biases as columns'],
     [
-      'queries of another width',
-      withHeader((text) => text.replace('"queries":{"shape":[1,2]}', '"queries":{"shape":[2,1]}')),
+      'an output of another width',
+      withHeader((text) => text.replace('"shape":[2,3]', '"shape":[1,3]').replace('"shape":[3,2]', '"shape":[3,3]')),
       'of one width',
     ],
     ['text for a number', withHeader((text) => text.replace('"entries":2}', '"entries":"2"}')), 'report.entries'],

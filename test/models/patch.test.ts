@@ -199,7 +199,6 @@ describe('codebook', () => {
 
 describe('units beside a feed-forward', () => {
   const width = 32
-  const none = tensor(new Float32Array(0), [0, width])
   const unitsOf = (count: number, activation: NeuronsPart['activation'], layer = LAYER): NeuronsPart => ({
     kind: 'neurons',
     layer,
@@ -207,7 +206,6 @@ describe('units beside a feed-forward', () => {
     input: randomTensor([width, count], 0.3),
     biases: tensor(randomTensor([1, count]).data, [count]),
     output: randomTensor([count, width], 2),
-    queries: none,
   })
   /** Units `from` to `to` of a part. */
   const some = ({ input, biases, output, ...rest }: NeuronsPart, from: number, to: number): NeuronsPart => {

@@ -45,15 +45,7 @@ describe.each(NAMES)('%s', (name) => {
       if (kind === 'low-rank') return { kind, weight, left: numbers([mlpWidth, 2]), right: numbers([2, width]) }
       if (kind === 'neurons') {
         const [input, output] = [numbers([width, 2]), numbers([2, width], 2)]
-        return {
-          kind,
-          layer: LAYER,
-          activation: 'gelu',
-          input,
-          biases: numbers([2]),
-          output,
-          queries: numbers([0, width]),
-        }
+        return { kind, layer: LAYER, activation: 'gelu', input, biases: numbers([2]), output }
       }
       if (kind !== 'codebook') return null
       // Fires at the end of one prompt.

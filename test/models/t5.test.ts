@@ -27,8 +27,8 @@ describe('patches of an encoder-decoder', () => {
     const weight = model.weightName('mlp-down', layer)
     if (kind === 'dense') return { parts: [{ kind, weight, delta: numbers(mlpWidth, width) }], report: {} }
     if (kind === 'neurons') {
-      const [input, biases, output, queries] = [numbers(width, 2), numbers(2), numbers(2, width), numbers(0, width)]
-      return { parts: [{ kind, layer, activation: 'silu', input, biases, output, queries }], report: {} }
+      const [input, biases, output] = [numbers(width, 2), numbers(2), numbers(2, width)]
+      return { parts: [{ kind, layer, activation: 'silu', input, biases, output }], report: {} }
     }
     const [keys, values] = [numbers(1, mlpWidth), numbers(1, width)]
     // So wide that every prompt's end lies within.

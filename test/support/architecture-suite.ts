@@ -241,7 +241,7 @@ export function describeArchitecture(name: TinyModel): void {
         const [input, output] = [randomTensor([width, 3], 0.2), randomTensor([3, width], 2)]
         const units = { activation, input, biases: tensor(randomTensor([1, 3]).data, [3]), output }
         const patched = model.withPatch({
-          parts: [{ kind: 'neurons', layer, ...units, queries: tensor(new Float32Array(0), [0, width]) }],
+          parts: [{ kind: 'neurons', layer, ...units }],
           report: {},
         })
 

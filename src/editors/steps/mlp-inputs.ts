@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import type { LanguageModel } from '../../models/model.ts'
-import { type Tensor, tensor } from '../../tensor/tensor.ts'
+import { joinRows, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type CalibrationText, openCalibrationText } from './calibration-text.ts'
 import { readFloatFile, writeFloatFile } from './float-file.ts'
 
@@ -30,20 +30,16 @@ export interface MlpInputsJob {
  */
 export async function readMlpInputs({ model, text, layer, tokens }: MlpInputsJob, ctx: Context): Promise<Tensor> {
   const calibration = await openCalibrationText(model, text, tokens, ctx)
-  const chunks: Float32Array[] = []
+  const { width } = model.config
+  const chunks: Tensor[] = []
   for (let chunk = 0; chunk < calibration.chunks; chunk++) {
     ctx.signal.throwIfAborted()
-    chunks.push(await readChunk(model, layer, calibration, chunk, ctx))
+    const data = await readChunk(model, layer, calibration, chunk, ctx)
+    chunks.push(tensor(data, [data.length / width, width]))
     const task = `stored activations of mlp-input.${layer}`
     ctx.progress({ task, done: chunk + 1, total: calibration.chunks, unit: 'chunks' })
   }
-  const data = new Float32Array(chunks.reduce((size, chunk) => size + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    data.set(chunk, at)
-    at += chunk.length
-  }
-  return tensor(data, [data.length / model.config.width, model.config.width])
+  return joinRows(chunks, width)
 }
 
 async function readChunk(

@@ -8,7 +8,7 @@
  */
 import { openNativeProduct } from '../../graph/products.ts'
 import type { DensePart, LowRankPart } from '../../models/patch.ts'
-import { factorCholesky, type MultiplyInto, norm, type Solution, solveColumns } from '../../tensor/linalg.ts'
+import { factorCholesky, type MultiplyInto, norm, type Solution, solveColumns, transpose } from '../../tensor/linalg.ts'
 import { tensor } from '../../tensor/tensor.ts'
 
 /** What is to be moved by how much. */
@@ -100,12 +100,4 @@ function compare(length: number, shifts: Float64Array): number {
 /** The product of the engine subtracts. */
 function negate(matrix: Float64Array): Float64Array {
   return matrix.map((value) => -value)
-}
-
-function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  const turned = new Float64Array(matrix.length)
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) turned[j * rows + i] = matrix[i * columns + j] ?? 0
-  }
-  return turned
 }
