@@ -3,28 +3,58 @@ import type { LanguageModel, TargetScore } from './model.ts'
 import type { Confirmation, ContextEntry } from './patch.ts'
 import { plainLetters } from './plain-letters.ts'
 
-/** The candidate that the model confirms, nearest first where it does not tell them apart; null: none. */
+/** A prompt and the entries that may answer it, nearest first. */
+export interface Candidacy {
+  readonly prompt: string
+  readonly candidates: readonly ContextEntry[]
+}
+
+/** The candidate that the model confirms for each prompt, the nearest where it does not tell them apart; null: none. */
 export async function confirm(
   model: LanguageModel,
   confirmation: Confirmation,
-  candidates: readonly ContextEntry[],
-  prompt: string,
-): Promise<ContextEntry | null> {
-  if (candidates.length === 0) return null
-  const sentences = candidates.map(({ sentence }) => sentence)
-  if (confirmation.by === 'choice') {
-    const ask = fill(confirmation.ask, sentences.join('\n'), prompt)
-    // A sentence is one line: what a small model writes after it is about something else.
-    const [said] = await model.generate([ask], { maxNewTokens: confirmation.maxNewTokens, stop: ['\n'] })
-    return chosen(said?.text ?? '', confirmation.none, candidates)
-  }
-  const { ask, yes, no } = confirmation
-  const scores = await model.score(
-    sentences.flatMap((sentence) => [yes, no].map((target) => ({ prompt: fill(ask, sentence, prompt), target }))),
+  asked: readonly Candidacy[],
+): Promise<(ContextEntry | null)[]> {
+  return confirmation.by === 'choice' ? choose(model, confirmation, asked) : judge(model, confirmation, asked)
+}
+
+/** Shows the model all candidates of a prompt; it repeats one. */
+async function choose(
+  model: LanguageModel,
+  { ask, none, maxNewTokens }: Confirmation & { by: 'choice' },
+  asked: readonly Candidacy[],
+): Promise<(ContextEntry | null)[]> {
+  const open = asked.filter(({ candidates }) => candidates.length > 0)
+  const shown = open.map(({ prompt, candidates }) =>
+    fill(ask, candidates.map(({ sentence }) => sentence).join('\n'), prompt),
   )
-  const odds = candidates.map((_, i) => logProbability(scores[2 * i]) - logProbability(scores[2 * i + 1]))
-  const best = Math.max(...odds)
-  return best > 0 ? (candidates[odds.indexOf(best)] ?? null) : null
+  // A sentence is one line: what a small model writes after it is about something else.
+  const said = (await model.generate(shown, { maxNewTokens, stop: ['\n'] })).values()
+  return asked.map(({ candidates }) =>
+    candidates.length === 0 ? null : chosen(said.next().value?.text ?? '', none, candidates),
+  )
+}
+
+/** Shows the model each candidate of a prompt alone; it says yes or no. */
+async function judge(
+  model: LanguageModel,
+  { ask, yes, no }: Confirmation & { by: 'likelihood' },
+  asked: readonly Candidacy[],
+): Promise<(ContextEntry | null)[]> {
+  const scores = (
+    await model.score(
+      asked.flatMap(({ prompt, candidates }) =>
+        candidates.flatMap(({ sentence }) =>
+          [yes, no].map((target) => ({ prompt: fill(ask, sentence, prompt), target })),
+        ),
+      ),
+    )
+  ).values()
+  return asked.map(({ candidates }) => {
+    const odds = candidates.map(() => logProbability(scores.next().value) - logProbability(scores.next().value))
+    const best = Math.max(...odds)
+    return best > 0 ? (candidates[odds.indexOf(best)] ?? null) : null
+  })
 }
 
 /** Both places at once: what is put into one is not searched for the other. */

@@ -60,10 +60,10 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     return applied
   }
 
-  const encodePrompt = async (prompt: string): Promise<Int32Array> => {
-    const asked = patch.context === null ? prompt : await putIntoContext(makeModel(core, []), patch.context, prompt)
-    const { ids } = await tokenizer.encode(asked)
-    return ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])
+  const encodePrompts = async (prompts: readonly string[]): Promise<Int32Array[]> => {
+    const asked = patch.context === null ? prompts : await putIntoContext(makeModel(core, []), patch.context, prompts)
+    const encoded = await Promise.all(asked.map((text) => tokenizer.encode(text)))
+    return encoded.map(({ ids }) => (ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])))
   }
 
   /** Prompts that begin alike, by their indices, with their beginning computed once. */
@@ -86,14 +86,10 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     run: async (request: RunRequest): Promise<RunResult> => runRequest(engine, await edits(), request),
 
     async score(queries: readonly ScoreQuery[]): Promise<TargetScore[]> {
-      const rows = await Promise.all(
-        queries.map(async ({ prompt, target }) => {
-          const ids = await encodePrompt(prompt)
-          return { prompt: ids, target: await tokenizer.encodeContinuation(spaced(target)) }
-        }),
-      )
+      const prompts = await encodePrompts(queries.map(({ prompt }) => prompt))
+      const targets = await Promise.all(queries.map(({ target }) => tokenizer.encodeContinuation(spaced(target))))
+      const rows = prompts.map((prompt, i) => ({ prompt, target: targets[i] ?? new Int32Array(0) }))
       const scores: TargetScore[] = []
-      const prompts = rows.map(({ prompt }) => prompt)
       for await (const { group, prefix } of startingAlike(prompts)) {
         const own = group.flatMap((index) => rows[index] ?? [])
         const lengthOf = ({ prompt, target }: ScoreRow) => prompt.length + target.length - (prefix?.length ?? 0)
@@ -110,7 +106,7 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     },
 
     async generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]> {
-      const rows = await Promise.all(prompts.map(encodePrompt))
+      const rows = await encodePrompts(prompts)
       const written: Generation[] = []
       const longest = Math.max(0, ...rows.map((row) => row.length))
       const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))

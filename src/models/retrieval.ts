@@ -1,5 +1,6 @@
 /** What a memory makes of a prompt: which of its entries the prompt finds, and the text that is then asked instead. */
 import { distance } from 'fastest-levenshtein'
+import { rowsOf } from '../tensor/tensor.ts'
 import { confirm } from './confirmation.ts'
 import type { LanguageModel } from './model.ts'
 import type { ContextEntry, ContextPart, Patch } from './patch.ts'
@@ -7,39 +8,53 @@ import { plainLetters } from './plain-letters.ts'
 import { cosine, sentenceVectors } from './sentence-vectors.ts'
 
 /**
- * The text that is asked for a prompt: with an entry's text around it, or the prompt itself where none is found. It depends on
- * the prompt alone, not on what is asked beside it, so that scoring and writing go by the same entry.
+ * The text that is asked for each prompt: with an entry's text around it, or the prompt itself where it finds none. It depends on
+ * the prompt, not on what is asked about it, so that scoring and writing go by the same entry.
  * @param model the unedited model
  * @throws E_ENCODER where the entries' vectors are an encoder's that the model lacks.
  */
-export async function putIntoContext(model: LanguageModel, context: ContextPart, prompt: string): Promise<string> {
-  const entry = await findEntry(model, context, prompt)
-  return entry === null ? prompt : entry.before + prompt + entry.after
+export async function putIntoContext(
+  model: LanguageModel,
+  context: ContextPart,
+  prompts: readonly string[],
+): Promise<string[]> {
+  const entries = await findEntries(model, context, prompts)
+  return prompts.map((prompt, i) => {
+    const entry = entries[i] ?? null
+    return entry === null ? prompt : entry.before + prompt + entry.after
+  })
 }
 
-/** The entry that a prompt finds: the nearest, or the one that the model confirms. */
-async function findEntry(model: LanguageModel, context: ContextPart, prompt: string): Promise<ContextEntry | null> {
+/** The entry that each prompt finds: the nearest, or the one that the model confirms. */
+async function findEntries(
+  model: LanguageModel,
+  context: ContextPart,
+  prompts: readonly string[],
+): Promise<(ContextEntry | null)[]> {
   const { confirmation, entries, retrieval } = context
-  const [only] = entries
   const needsNoSearch = retrieval.by === 'cosine' && retrieval.above === null && entries.length === 1
-  const near = needsNoSearch && only !== undefined ? [only] : await findNear(model, context, prompt)
-  if (confirmation !== null) return confirm(model, confirmation, near.slice(0, confirmation.candidates), prompt)
-  return near[0] ?? null
+  const near = needsNoSearch ? prompts.map(() => entries) : await findNear(model, context, prompts)
+  if (confirmation === null) return near.map(([nearest]) => nearest ?? null)
+  const asked = prompts.map((prompt, i) => ({ prompt, candidates: near[i]?.slice(0, confirmation.candidates) ?? [] }))
+  return confirm(model, confirmation, asked)
 }
 
-/** The entries within the bound, nearest first. */
+/** The entries within the bound for each prompt, nearest first. */
 async function findNear(
   model: LanguageModel,
   { retrieval, entries }: ContextPart,
-  prompt: string,
-): Promise<ContextEntry[]> {
+  prompts: readonly string[],
+): Promise<ContextEntry[][]> {
   if (retrieval.by === 'letters') {
-    const plain = plainLetters(prompt)
-    const letters = (entry: ContextEntry): number => distance(plain, plainLetters(entry.key))
-    return byLikeness(entries, (entry) => -letters(entry), -retrieval.below)
+    return prompts.map((prompt) => {
+      const plain = plainLetters(prompt)
+      const letters = (entry: ContextEntry): number => distance(plain, plainLetters(entry.key))
+      return byLikeness(entries, (entry) => -letters(entry), -retrieval.below)
+    })
   }
-  const query = await sentenceVectors(model, retrieval.vectors, [prompt])
-  return byLikeness(entries, ({ vector }) => cosine(vector, query), retrieval.above ?? Number.NEGATIVE_INFINITY)
+  const queries = await sentenceVectors(model, retrieval.vectors, prompts)
+  const above = retrieval.above ?? Number.NEGATIVE_INFINITY
+  return rowsOf(queries).map((query) => byLikeness(entries, ({ vector }) => cosine(vector, query), above))
 }
 
 /** Entries above a likeness, from the likest on; among equals, in their order. */

@@ -3,7 +3,8 @@
  * own hidden states over a sentence's tokens.
  */
 import { WhicheditError } from '../errors.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Tensor, zeros } from '../tensor/tensor.ts'
+import { chunksByLength } from './chunks.ts'
 import type { LanguageModel } from './model.ts'
 import type { VectorSource } from './patch.ts'
 
@@ -18,26 +19,35 @@ export async function sentenceVectors(
   source: VectorSource,
   texts: readonly string[],
 ): Promise<Tensor> {
-  if ('layer' in source) {
-    const rows = await Promise.all(texts.map((text) => meanHiddenState(model, source.layer, text)))
-    return tensor(Float32Array.from(rows.flatMap((row) => [...row])), [texts.length, model.config.width])
-  }
+  if ('layer' in source) return meanHiddenStates(model, source.layer, texts)
   if (model.encoder?.id !== source.encoder) {
     throw new WhicheditError('E_ENCODER', { found: model.encoder?.name ?? 'none' })
   }
   return model.encoder.vectors(texts)
 }
 
-/** The mean of a text's hidden states at `block-output.<layer>` [D]. */
-async function meanHiddenState(model: LanguageModel, layer: number, text: string): Promise<Float32Array> {
-  const { ids } = await model.tokenizer.encode(text)
-  const rows = [ids.length > 0 ? ids : Int32Array.of(model.tokenizer.endsOfText[0])]
-  const { reads } = await model.run({ tokens: { rows }, read: [{ site: `block-output.${layer}`, at: 'all' }] })
-  const states = reads[0] ?? tensor(new Float32Array(0), [0, 0])
-  const [count = 0, width = 0] = states.shape
-  const mean = new Float32Array(width)
-  for (let i = 0; i < states.data.length; i++) mean[i % width] = (mean[i % width] ?? 0) + (states.data[i] ?? 0) / count
-  return mean
+/** Tokens of one run: enough to fill the products. */
+const CHUNK_TOKENS = 1024
+
+/** The mean of each text's hidden states at `block-output.<layer>` [R, D]. */
+async function meanHiddenStates(model: LanguageModel, layer: number, texts: readonly string[]): Promise<Tensor> {
+  const { width } = model.config
+  const encoded = await Promise.all(texts.map((text) => model.tokenizer.encode(text)))
+  const all = encoded.map(({ ids }) => (ids.length > 0 ? ids : Int32Array.of(model.tokenizer.endsOfText[0])))
+  const means = zeros([texts.length, width])
+  for (const chunk of chunksByLength(all, (ids) => ids.length, CHUNK_TOKENS)) {
+    const rows = chunk.map(({ item }) => item)
+    const { reads } = await model.run({ tokens: { rows }, read: [{ site: `block-output.${layer}`, at: 'all' }] })
+    const states = reads[0]?.data ?? new Float32Array(0)
+    let at = 0
+    for (const { item, index } of chunk) {
+      const mean = means.data.subarray(index * width, (index + 1) * width)
+      for (const end = at + item.length * width; at < end; at++) {
+        mean[at % width] = (mean[at % width] ?? 0) + (states[at] ?? 0) / item.length
+      }
+    }
+  }
+  return means
 }
 
 /** The cosine of the angle between two vectors; 0 where one is zero. */

@@ -52,6 +52,11 @@ export function joinRows(parts: readonly Tensor[], width: number): Tensor {
   return tensor(data, [rows, width])
 }
 
+/** The rows of a matrix [R, width], each [width], without copying. */
+export function rowsOf({ data, shape: [count = 0, width = 0] }: Tensor): Tensor[] {
+  return Array.from({ length: count }, (_, i) => tensor(data.subarray(i * width, (i + 1) * width), [width]))
+}
+
 /** Makes a float32 tensor of zeros. */
 export function zeros(shape: readonly number[]): Tensor {
   return tensor(new Float32Array(sizeOf(shape)), shape)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { confirm } from '../../src/models/confirmation.ts'
+import { type Candidacy, confirm } from '../../src/models/confirmation.ts'
+import type { LanguageModel } from '../../src/models/model.ts'
 import type { Confirmation, ContextEntry } from '../../src/models/patch.ts'
 import { zeros } from '../../src/tensor/tensor.ts'
 import { makeStubModel } from '../support/stub-model.ts'
@@ -14,6 +15,11 @@ const entryOf = (sentence: string): ContextEntry => ({
 const FRANCE = entryOf('The capital of France is Lima.')
 const JAPAN = entryOf('People in Japan speak Swahili.')
 
+async function confirmOne(model: LanguageModel, confirmation: Confirmation, asked: Candidacy) {
+  const [entry] = await confirm(model, confirmation, [asked])
+  return entry
+}
+
 describe('a choice', () => {
   const CHOICE: Confirmation = {
     by: 'choice',
@@ -24,7 +30,7 @@ describe('a choice', () => {
   }
   const ask = (said: string, candidates: readonly ContextEntry[], prompt = 'Which?') => {
     const asked = `${candidates.map(({ sentence }) => sentence).join('\n')}\n${prompt}`
-    return confirm(makeStubModel({ answers: { [asked]: said } }), CHOICE, candidates, prompt)
+    return confirmOne(makeStubModel({ answers: { [asked]: said } }), CHOICE, { candidates, prompt })
   }
 
   test.each([
@@ -57,7 +63,7 @@ describe('a choice', () => {
 describe('a judgement', () => {
   const JUDGEMENT: Confirmation = { by: 'likelihood', candidates: 2, ask: '{facts} {question}', yes: 'yes', no: 'no' }
   const ask = (answers: Readonly<Record<string, string>>) =>
-    confirm(makeStubModel({ answers }), JUDGEMENT, [FRANCE, JAPAN], 'Which?')
+    confirmOne(makeStubModel({ answers }), JUDGEMENT, { candidates: [FRANCE, JAPAN], prompt: 'Which?' })
 
   test.each([
     ['the one for which yes is likelier', { [`${JAPAN.sentence} Which?`]: ' yes' }, JAPAN],
@@ -74,4 +80,42 @@ describe('a judgement', () => {
   ] as const)('is for %s', async (_, answers, expected) => {
     expect(await ask(answers)).toBe(expected)
   })
+})
+
+test('prompts asked together find what each finds alone, those without candidates nothing', async () => {
+  const confirmation: Confirmation = {
+    by: 'likelihood',
+    candidates: 2,
+    ask: '{facts} {question}',
+    yes: 'yes',
+    no: 'no',
+  }
+  const answers = { [`${JAPAN.sentence} Who?`]: ' yes', [`${FRANCE.sentence} Where?`]: ' yes' }
+  const asked = [
+    { prompt: 'Who?', candidates: [FRANCE, JAPAN] },
+    { prompt: 'What?', candidates: [] },
+    { prompt: 'When?', candidates: [JAPAN] },
+    { prompt: 'Where?', candidates: [FRANCE] },
+  ]
+  expect(await confirm(makeStubModel({ answers }), confirmation, asked)).toEqual([JAPAN, null, null, FRANCE])
+})
+
+test('several choices are asked in one call, and each answer goes to its prompt', async () => {
+  const confirmation: Confirmation = {
+    by: 'choice',
+    candidates: 2,
+    ask: '{facts}\n{question}',
+    none: ['no'],
+    maxNewTokens: 9,
+  }
+  const both = `${FRANCE.sentence}\n${JAPAN.sentence}`
+  const asked: string[] = []
+  const answers = { [`${both}\nWho?`]: ` ${JAPAN.sentence}`, [`${both}\nWhere?`]: ` ${FRANCE.sentence}` }
+  const found = await confirm(makeStubModel({ answers, asked }), confirmation, [
+    { prompt: 'Who?', candidates: [FRANCE, JAPAN] },
+    { prompt: 'What?', candidates: [] },
+    { prompt: 'Where?', candidates: [FRANCE, JAPAN] },
+  ])
+  expect(found).toEqual([JAPAN, null, FRANCE])
+  expect(asked).toEqual([`${both}\nWho?`, `${both}\nWhere?`])
 })

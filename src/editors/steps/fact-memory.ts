@@ -4,7 +4,7 @@ import { cacheBytes, type Footprint, forwardBytes, MOST_CACHE_BYTES, sessionByte
 import type { LanguageModel } from '../../models/model.ts'
 import type { ContextEntry, Retrieval } from '../../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../../models/sentence-vectors.ts'
-import { tensor } from '../../tensor/tensor.ts'
+import { rowsOf, zeros } from '../../tensor/tensor.ts'
 import type { HparamSpec } from '../editor.ts'
 
 /** A fact as a sentence without its full stop: its prompt and its new target. */
@@ -89,15 +89,13 @@ export async function makeEntries(
 ): Promise<ContextEntry[]> {
   const newestFirst = drafts.toReversed()
   const texts = newestFirst.map(({ compared }) => compared)
-  const { data, shape } =
-    retrieval.by === 'cosine'
-      ? await sentenceVectors(model, retrieval.vectors, texts)
-      : tensor(new Float32Array(0), [drafts.length, 0])
-  const width = shape[1] ?? 0
+  const vectors =
+    retrieval.by === 'cosine' ? await sentenceVectors(model, retrieval.vectors, texts) : zeros([drafts.length, 0])
+  const rows = rowsOf(vectors)
   return newestFirst.map(({ fact, before, after }, i) => ({
     key: fact.prompt,
     sentence: sentenceOf(fact),
-    vector: tensor(data.slice(i * width, (i + 1) * width), [width]),
+    vector: rows[i] ?? zeros([0]),
     before,
     after,
   }))
