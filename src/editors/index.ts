@@ -15,6 +15,7 @@ import { none } from './none.ts'
 import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
+import { scr } from './scr.ts'
 import { tPatcher } from './t-patcher.ts'
 import { ultraedit } from './ultraedit.ts'
 
@@ -37,4 +38,5 @@ export const EDITORS = {
   calinet,
   ike,
   memprompt,
+  scr,
 } satisfies Record<string, Editor>

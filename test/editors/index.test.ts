@@ -56,6 +56,8 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },
+  // A choice takes more tokens than the smallest of these models can attend to.
+  scr: { skip: IN_CONTEXT, hparams: { confirmation: 'likelihood' } },
 }
 
 /** One of each way a layer can be built: the suite holds on all of them, with nothing said of any editor or model. */
