@@ -14,7 +14,7 @@ import { layerNorm, logSoftmax, rmsNorm, softmax } from '../../src/graph/ops/nor
 import { argmax, broadcastTo, DROP_LEADING, sum } from '../../src/graph/ops/reduce.ts'
 import { ADD_PAIRS, addRows, gatherPairs, gatherRows, replaceRows, ZEROS_LIKE } from '../../src/graph/ops/rows.ts'
 import { lessOrEqual, topK, where } from '../../src/graph/ops/select.ts'
-import { concat, PAD, PART, reshape, slice, transpose } from '../../src/graph/ops/shape.ts'
+import { concat, PAD, part, reshape, slice, transpose, WIDEN } from '../../src/graph/ops/shape.ts'
 import { type AnyTensor, Session } from '../../src/graph/session.ts'
 import type { DType } from '../../src/tensor/tensor.ts'
 import { expectClose } from '../support/close.ts'
@@ -100,7 +100,10 @@ const BUILDERS: Record<string, Build> = {
   concat: ([a, b], { axis, size }) => [concat(node(a), node(b), Number(axis), size as number | string)],
   slice: ([x], { axis, from, to }) => [slice(node(x), Number(axis), Number(from), Number(to))],
   pad: ([x], attributes) => [makeNode(PAD, [node(x)], attributes as { axis: number; before: number; after: number })],
-  part: ([x, like], { axis, end }) => [makeNode(PART, [node(x), node(like)], { axis: Number(axis), end: String(end) })],
+  part: ([x, like], { axis, end }) => [part(node(x), node(like), Number(axis), end as 'start' | 'end')],
+  widen: ([x, like], attributes) => [
+    makeNode(WIDEN, [node(x), node(like)], attributes as { axis: number; end: 'start' | 'end' }),
+  ],
   'gather-rows': one(gatherRows),
   'add-rows': one(addRows),
   'replace-rows': one(replaceRows),

@@ -57,7 +57,7 @@ def row(op, function, inputs, title="", attributes=None, dims=None, symbols=None
         upstream = single(torch.randn(results[0].shape).double())
         results[0].backward(upstream)
         entry["upstream"] = flat(upstream)
-        entry["gradients"] = [flat(values.grad) if values.is_floating_point() else None for values in inputs]
+        entry["gradients"] = [None if values.grad is None else flat(values.grad) for values in inputs]
     ROWS.append(entry)
 
 
@@ -251,8 +251,10 @@ def moves():
         {"axis": 2, "size": "S"}, [["B", 1, "P", 2], ["B", 1, "T", 2]], {"B": 2, "P": 3, "T": 2, "S": 5})
     row("concat", lambda a, b: torch.cat([a, b], 2), [normal(2, 1, 0, 2), normal(2, 1, 2, 2)], "an empty cache",
         {"axis": 2, "size": 2})
-    row("part", lambda x, like: x[:, :2], [normal(2, 5), normal(2, 2)], "start", {"axis": 1, "end": "start"}, differentiable=False)
-    row("part", lambda x, like: x[:, 2:], [normal(2, 5), normal(2, 3)], "end", {"axis": 1, "end": "end"}, differentiable=False)
+    row("part", lambda x, like: x[:, :2], [normal(2, 5), normal(2, 2)], "start", {"axis": 1, "end": "start"}, [["B", "S"], ["B", "P"]], {"B": 2, "S": 5, "P": 2})
+    row("part", lambda x, like: x[:, 2:], [normal(2, 5), normal(2, 3)], "end", {"axis": 1, "end": "end"}, [["B", "S"], ["B", "T"]], {"B": 2, "S": 5, "T": 3})
+    row("widen", lambda x, like: F.pad(x, (0, 3)), [normal(2, 2), normal(2, 5)], "start", {"axis": 1, "end": "start"}, [["B", "P"], ["B", "S"]], {"B": 2, "S": 5, "P": 2})
+    row("widen", lambda x, like: F.pad(x, (2, 0)), [normal(2, 3), normal(2, 5)], "end", {"axis": 1, "end": "end"}, [["B", "T"], ["B", "S"]], {"B": 2, "S": 5, "T": 3})
     row("slice", lambda x: x[:, 1:3], [normal(2, 5)], "columns", {"axis": 1, "from": 1, "to": 3}, [["B", 5]], {"B": 2})
     row("slice", lambda x: x[:, :, 0:1], [normal(2, 2, 3, 2)], "a middle axis", {"axis": 2, "from": 0, "to": 1},
         [["B", 2, 3, 2]], {"B": 2})

@@ -35,18 +35,15 @@ export const CONCAT: Op<{ axis: number; size: Dim }> = {
   name: 'concat',
   shape: ([a], { axis, size }) => (a?.shape ?? []).map((dim, i) => (i === axis ? size : dim)),
   emit: (emitter, inputs, node) => emitter.node('Concat', inputs, { axis: node.attributes.axis }),
-  gradient: (node, upstream) => {
-    const { axis } = node.attributes
-    const [a, b] = node.inputs
-    return [
-      makeNode(PART, [upstream, ...(a ? [a] : [])], { axis, end: 'start' }),
-      makeNode(PART, [upstream, ...(b ? [b] : [])], { axis, end: 'end' }),
-    ]
-  },
+  gradient: ({ inputs: [a, b], attributes: { axis } }, upstream) =>
+    a === undefined || b === undefined ? [] : [part(upstream, a, axis, 'start'), part(upstream, b, axis, 'end')],
 }
 
+/** Which part of an axis. */
+type End = 'start' | 'end'
+
 /** The first or the last part of a value along an axis, as long as a second value is there. */
-export const PART: Op<{ axis: number; end: string }> = {
+export const PART: Op<{ axis: number; end: End }> = {
   name: 'part',
   shape: ([, like]) => like?.shape ?? [],
   emit: (emitter, [x, like], node) => {
@@ -61,7 +58,24 @@ export const PART: Op<{ axis: number; end: string }> = {
           ]
     return emitter.node('Slice', [x ?? '', from, to, emitter.int64([axis])])
   },
-  noGradient: 'made by a gradient only',
+  gradient: ({ inputs: [x], attributes }, upstream) =>
+    x === undefined ? [] : [makeNode(WIDEN, [upstream, x], attributes), null],
+}
+
+/** A value as the first or the last part of zeros along an axis, as many as a second value has there. */
+export const WIDEN: Op<{ axis: number; end: End }> = {
+  name: 'widen',
+  shape: ([, like]) => like?.shape ?? [],
+  emit: (emitter, [x, like], node) => {
+    const { axis, end } = node.attributes
+    const [own, all] = [x, like].map((of) => emitter.node('Shape', [of ?? ''], { start: axis, end: axis + 1 }))
+    const missing = emitter.node('Sub', [all ?? '', own ?? ''])
+    const none = emitter.int64([0])
+    const pads = emitter.node('Concat', end === 'start' ? [none, missing] : [missing, none], { axis: 0 })
+    return emitter.node('Pad', [x ?? '', pads, '', emitter.int64([axis])])
+  },
+  gradient: ({ inputs: [x], attributes: { axis, end } }, upstream) =>
+    x === undefined ? [] : [part(upstream, x, axis, end), null],
 }
 
 /** The places `from` to `to` (exclusive) along an axis. */
@@ -131,4 +145,9 @@ export function transpose(x: Node, order: readonly number[]): Node {
 /** Two values one after the other along an axis; `size` is the joint size of that axis. */
 export function concat(a: Node, b: Node, axis: number, size: Dim): Node {
   return makeNode(CONCAT, [a, b], { axis, size })
+}
+
+/** The first or the last part of a value along an axis, as long as `like` is there. */
+export function part(x: Node, like: Node, axis: number, end: End): Node {
+  return makeNode(PART, [x, like], { axis, end })
 }
