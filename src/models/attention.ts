@@ -3,16 +3,16 @@
  * runtime's fused operation with a growing cache, for generation. Grouped-query attention never repeats keys or values:
  * the G query heads of one key head stand one below the other. E is the width of a head.
  *
- * Symbols: B rows; T tokens of each row that are computed now; S positions attended to; I tokens of an encoder's input.
+ * Symbols: B rows; T tokens of each row that are computed now; P positions before them; S positions attended to, N of them a row's
+ * own where others are shared; I tokens of an encoder's input.
  */
 import { type Dim, input, type Node, times } from '../graph/graph.ts'
 import { groupedAttention, rotary } from '../graph/ops/attention.ts'
 import { add, scale, tanh } from '../graph/ops/elementwise.ts'
 import { matmul } from '../graph/ops/matmul.ts'
 import { softmax } from '../graph/ops/normalize.ts'
-import { broadcastTo } from '../graph/ops/reduce.ts'
 import { gatherRows } from '../graph/ops/rows.ts'
-import { concat, reshape, transpose } from '../graph/ops/shape.ts'
+import { concat, part, reshape, transpose } from '../graph/ops/shape.ts'
 import type { AttentionForm, Layers, Scope } from './architecture.ts'
 import type { ModelConfig } from './model.ts'
 import { rotariesOf } from './positions.ts'
@@ -31,9 +31,11 @@ export interface KeysValues {
 
 /** What plain attention goes on from, and who is told what it makes. */
 export interface PlainAttentionPlan {
-  /** A layer's earlier keys and values, which stand before the new ones; without it, mask and angles are the same for all rows. */
+  /** A layer's keys and values of a beginning that all rows share [1, KV, P, E]; they stand before all others. */
+  readonly shared?: (layer: number) => KeysValues
+  /** A layer's earlier keys and values of each row, which stand before the new ones. */
   readonly past?: (layer: number) => KeysValues
-  /** Told each layer's new keys and values, and all it has with the past. */
+  /** Told each layer's new keys and values, and all of each row with its past. */
   readonly keep?: (layer: number, made: KeysValues, all: KeysValues) => void
   /** A decoder's keys and values of what the encoder made, computed before. */
   readonly cross?: (layer: number) => KeysValues
@@ -41,17 +43,20 @@ export interface PlainAttentionPlan {
   readonly keepCross?: (layer: number, made: KeysValues) => void
 }
 
-/** Plain attention. */
+/** Plain attention. Where nothing stands before the new positions, mask and angles are the same for all rows. */
 export function plainAttention(network: AttentionNetwork, plan: PlainAttentionPlan = {}): Attention {
-  const { past, keep, cross, keepCross } = plan
+  const { shared, past, keep, cross, keepCross } = plan
   const { heads: H, kvHeads: KV, headWidth: E, encoderLayers } = network.config
   const G = H / KV
-  const rows: Dim = past === undefined ? 1 : 'B'
+  const isFirst = past === undefined && shared === undefined
+  const rows: Dim = isFirst ? 1 : 'B'
+  const attended = isFirst ? 'T' : 'S'
+  const ownSize = shared === undefined ? 'S' : 'N'
   const turn = rotation(network, rows)
-  const own = masks(network.attention, (name) => input(name, [rows, 1, 1, 'T', past === undefined ? 'T' : 'S']))
+  const own = masks(network.attention, (name) => input(name, [rows, 1, 1, 'T', attended]))
   const whole = input('input-mask', ['B', 1, 1, 1, 'I'])
   const inputBuckets = input('input-buckets', ['I', 'I'], 'int64')
-  const ownBuckets = input('buckets', ['T', past === undefined ? 'T' : 'S'], 'int64')
+  const ownBuckets = input('buckets', ['T', attended], 'int64')
   const bias = (distances: Node, inEncoder: boolean): Node =>
     transpose(gatherRows(distances, inEncoder ? inputBuckets : ownBuckets), [2, 0, 1]) // [H, T, S]
 
@@ -68,21 +73,39 @@ export function plainAttention(network: AttentionNetwork, plan: PlainAttentionPl
     }
     const isOwn = !inEncoder && kind === 'self'
     const before = kind === 'cross' ? cross?.(layer) : undefined
-    const { keys, values } = isOwn && past !== undefined ? join(past(layer), made) : (before ?? made) // [B, KV, S, E]
+    const { keys, values } = isOwn && past !== undefined ? join(past(layer), made, ownSize) : (before ?? made) // [B, KV, S, E]
     if (isOwn) keep?.(layer, made, { keys, values })
     if (kind === 'cross') keepCross?.(layer, made)
-    const S = keys.shape[2] ?? 'S'
+    const beginning = isOwn ? shared?.(layer) : undefined
+    const S = isOwn ? attended : (keys.shape[2] ?? 'S')
     const stacked = reshape(grouped, ['B', KV, times(G, queries), E])
-    const products = matmul(stacked, keys, 'b', form.scale) // [B, KV, G·T, S]
+    const ownProducts = matmul(stacked, keys, 'b', form.scale) // [B, KV, G·T, S]
+    const sharedProducts = beginning && multiplyShared(stacked, beginning.keys, 'b', form.scale) // [B, KV, G·T, P]
+    const products = sharedProducts ? concat(sharedProducts, ownProducts, 3, S) : ownProducts
     const capped = form.softcap === null ? products : softCap(products, form.softcap)
     const scores = reshape(capped, ['B', KV, G, queries, S])
     const biased =
       distances === undefined ? scores : add(scores, reshape(bias(distances, inEncoder), [1, KV, G, queries, S]))
-    const weights = softmax(add(biased, isOwn ? own(form) : whole))
-    const mixed = matmul(reshape(weights, ['B', KV, times(G, queries), S]), values) // [B, KV, G·T, E]
+    const weights = reshape(softmax(add(biased, isOwn ? own(form) : whole)), ['B', KV, times(G, queries), S])
+    const mixed =
+      beginning && sharedProducts
+        ? add(
+            multiplyShared(part(weights, sharedProducts, 3, 'start'), beginning.values),
+            matmul(part(weights, ownProducts, 3, 'end'), values),
+          )
+        : matmul(weights, values) // [B, KV, G·T, E]
     const parted = transpose(reshape(mixed, ['B', KV, G, queries, E]), [0, 3, 1, 2, 4]) // [B, T, KV, G, E]
     return reshape(parted, [times('B', queries), H * E])
   }
+}
+
+/** A product of each row's matrix [B, KV, M, ·] with one that all share [1, KV, ·, ·]: the rows stand one below the other, nothing is repeated. */
+function multiplyShared(rows: Node, shared: Node, transposed: '' | 'b' = '', factor = 1): Node {
+  const [B = 'B', KV = 1, M = 'M', inner = 'E'] = rows.shape
+  const [, , ...matrix] = shared.shape
+  const stacked = reshape(transpose(rows, [1, 0, 2, 3]), [KV, times(B, M), inner])
+  const product = matmul(stacked, reshape(shared, [KV, ...matrix]), transposed, factor)
+  return transpose(reshape(product, [KV, B, M, product.shape[2] ?? 'E']), [1, 0, 2, 3])
 }
 
 /** `c · tanh(x / c)`: large values are pressed together below c (Gemma Team 2024, arXiv 2408.00118). */
@@ -120,21 +143,23 @@ function formOf({ attention }: AttentionNetwork, layer: number): AttentionForm {
   return form
 }
 
-function join(past: KeysValues, made: KeysValues): KeysValues {
-  return { keys: concat(past.keys, made.keys, 2, 'S'), values: concat(past.values, made.values, 2, 'S') }
+function join(past: KeysValues, made: KeysValues, size: Dim): KeysValues {
+  return { keys: concat(past.keys, made.keys, 2, size), values: concat(past.values, made.values, 2, size) }
 }
 
-/** Whose earlier keys and values a row attends to: its own, or those of a prefix that all rows share. */
+/** Whose earlier keys and values a row attends to: its own, or those of a beginning that all rows share. */
 export type Past = 'own' | 'shared'
 
-/** The inputs that hold a layer's earlier keys and values, for each row [B, KV, P, E]. */
+/** The inputs that hold a layer's earlier keys and values: of each row [B, KV, P, E], or of all rows [1, KV, P, E]. */
 export function pastInputs({ kvHeads, headWidth }: ModelConfig, layer: number, past: Past = 'own'): KeysValues {
-  const rows = ['B', kvHeads, 'P', headWidth]
-  const fed = past === 'shared' ? [1, kvHeads, 'P', headWidth] : rows
-  return {
-    keys: broadcastTo(input(pastName('keys', layer), fed), rows),
-    values: broadcastTo(input(pastName('values', layer), fed), rows),
-  }
+  const shape = [past === 'shared' ? 1 : 'B', kvHeads, 'P', headWidth]
+  return { keys: input(pastName('keys', layer), shape), values: input(pastName('values', layer), shape) }
+}
+
+/** The inputs that hold what each row has after a beginning that all share [B, KV, W, E]. */
+export function sinceInputs({ kvHeads, headWidth }: ModelConfig, layer: number): KeysValues {
+  const shape = ['B', kvHeads, 'W', headWidth]
+  return { keys: input(sinceName('keys', layer), shape), values: input(sinceName('values', layer), shape) }
 }
 
 /** The inputs that hold a decoder layer's keys and values of what the encoder made [B, KV, I, E]. */
@@ -151,6 +176,11 @@ export function crossName(what: keyof KeysValues, layer: number): string {
 /** The name of an input of {@link pastInputs}. */
 export function pastName(what: keyof KeysValues, layer: number): string {
   return `past-${what} ${layer}`
+}
+
+/** The name of an input of {@link sinceInputs}. */
+export function sinceName(what: keyof KeysValues, layer: number): string {
+  return `since-${what} ${layer}`
 }
 
 /** Does the runtime's fused attention take a network's heads? */

@@ -20,6 +20,8 @@ import {
   pastInputs,
   pastName,
   plainAttention,
+  sinceInputs,
+  sinceName,
 } from './attention.ts'
 import type { Edits } from './edits.ts'
 import type { MergedPatch } from './merged-patch.ts'
@@ -53,7 +55,8 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
   const { network, sessions } = engine
   const { prompts, prefix, maxNewTokens, topK: k } = job
   checkLengths(network.config, job)
-  const sessionFor = (patch: MergedPatch, form: Form) => {
+  const form = chooseForm(network, prefix)
+  const sessionFor = (patch: MergedPatch) => {
     const key = `generate ${k ?? 'greedy'} ${form} ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
     return sessions.get(key, () => buildGraph(engine, { ...edits, patch }, k, form))
   }
@@ -61,7 +64,7 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
   const done = prompts.map(() => false)
   const begun = await begin(engine, edits, job)
   const constants = { ...weightFeeds(edits.dense), ...begun.constants }
-  const positions = positionFeeds(network, begun.rows, job)
+  const positions = positionFeeds(network, begun.rows, form, job)
   let { rows, cache } = begun
   const lengths = rows.map((row) => (prefix?.length ?? 0) + row.length)
 
@@ -73,14 +76,13 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
     // Prompts end in the first step; after it, the graph without codebooks goes on.
     const ends = (layer: number) => (step === 0 && layer >= network.config.encoderLayers ? last : [])
     const patch = patchAt(edits.patch, ends)
-    const form = chooseForm(network, step === 0 && prefix !== null ? 'shared' : 'own')
-    const session = await sessionFor(patch, form)
+    const session = await sessionFor(patch)
     const outputs = await session.run(
       {
         ...constants,
         ...cache,
         ...patchFeeds(patch, ends),
-        ...positions(form, lengths, T, step),
+        ...positions(lengths, T, step),
         ids: paddedIds(rows, T),
         last: indices(last),
       },
@@ -93,7 +95,7 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
       ids.push(id)
       done[row] = await job.isEnd(row, ids)
     }
-    cache = grownCache(engine, outputs)
+    cache = grownCache(engine, outputs, prefix)
     rows = next.map((id) => [id])
     for (const row of lengths.keys()) lengths[row] = (lengths[row] ?? 0) + 1
   }
@@ -117,9 +119,10 @@ interface Beginning {
 /** A decoder-only model begins with the prompts; an encoder-decoder reads them and begins with its start token. */
 async function begin(engine: Engine, edits: Edits, { prompts, prefix }: GenerationJob): Promise<Beginning> {
   const { network, sessions } = engine
-  const cache = prefix?.feeds ?? emptyCache(engine, prompts.length)
+  const cache = emptyCache(engine, prompts.length, prefix)
   if (network.config.encoderLayers === 0) {
-    return { rows: prompts.map((prompt) => prompt.subarray(prefix?.length ?? 0)), cache, constants: {} }
+    const rows = prompts.map((prompt) => prompt.subarray(prefix?.length ?? 0))
+    return { rows, cache, constants: prefix?.feeds ?? {} }
   }
   const feeds = inputFeeds(network, prompts)
   const I = Math.max(...prompts.map((prompt) => prompt.length))
@@ -158,7 +161,12 @@ function buildGraph(engine: Engine, edits: Edits, k: number | undefined, form: F
     form === 'fused'
       ? cachedAttention(network, keep)
       : plainAttention(network, {
-          past: (layer) => pastInputs(network.config, layer, form),
+          ...(form === 'shared'
+            ? {
+                shared: (layer) => pastInputs(network.config, layer, 'shared'),
+                past: (layer) => sinceInputs(network.config, layer),
+              }
+            : { past: (layer) => pastInputs(network.config, layer) }),
           keep: (layer, _, grown) => keep(layer, grown),
           cross: (layer) => crossInputs(network.config, layer),
         })
@@ -173,9 +181,10 @@ function buildGraph(engine: Engine, edits: Edits, k: number | undefined, form: F
 /** The runtime's fused attention, or plain products over a past. */
 type Form = 'fused' | Past
 
-/** The fused form, except where a model's heads forbid it, or a prefix: after a past it takes one token a row. */
-function chooseForm(network: Network, past: Past): Form {
-  return past === 'own' && fitsFusedAttention(network) ? 'fused' : past
+/** The fused form, except where a model's heads forbid it, or rows share a beginning, which it would repeat for each. */
+function chooseForm(network: Network, prefix: Prefix | null): Form {
+  if (prefix !== null) return 'shared'
+  return fitsFusedAttention(network) ? 'fused' : 'own'
 }
 
 /**
@@ -185,13 +194,14 @@ function chooseForm(network: Network, past: Past): Form {
 function positionFeeds(
   network: Network,
   rows: readonly ArrayLike<number>[],
+  form: Form,
   { prefix, maxNewTokens }: GenerationJob,
-): (form: Form, lengths: readonly number[], T: number, step: number) => Record<string, AnyTensor> {
+): (lengths: readonly number[], T: number, step: number) => Record<string, AnyTensor> {
   const start = prefix?.length ?? 0
   const first = rows.map((row) => start + row.length)
   const longest = Math.max(...first)
   const tables = angleTables(network.attention, longest + maxNewTokens)
-  return (form, lengths, T, step) => {
+  return (lengths, T, step) => {
     const from = lengths.map((length) => (step === 0 ? start : length - 1))
     const positions = tokenPositions(from, T)
     if (form === 'fused') {
@@ -232,12 +242,11 @@ function chooseTokens(outputs: Readonly<Record<string, AnyTensor>>, B: number, j
   })
 }
 
-function emptyCache({ network: { config } }: Engine, B: number): Record<string, AnyTensor> {
+function emptyCache({ network: { config } }: Engine, B: number, prefix: Prefix | null): Record<string, AnyTensor> {
   const empty = tensor(new Float32Array(0), [B, config.kvHeads, 0, config.headWidth])
   const cache: Record<string, Tensor> = {}
   for (let layer = config.encoderLayers; layer < config.layers; layer++) {
-    cache[pastName('keys', layer)] = empty
-    cache[pastName('values', layer)] = empty
+    for (const what of ['keys', 'values'] as const) cache[cacheName(what, layer, prefix)] = empty
   }
   return cache
 }
@@ -245,14 +254,19 @@ function emptyCache({ network: { config } }: Engine, B: number): Record<string, 
 function grownCache(
   { network: { config } }: Engine,
   outputs: Readonly<Record<string, AnyTensor>>,
+  prefix: Prefix | null,
 ): Record<string, AnyTensor> {
   const cache: Record<string, AnyTensor> = {}
   for (let layer = config.encoderLayers; layer < config.layers; layer++) {
-    const keys = outputs[`keys ${layer}`]
-    const values = outputs[`values ${layer}`]
-    if (keys === undefined || values === undefined) throw new WhicheditError('E_INTERNAL', { what: 'no cache' })
-    cache[pastName('keys', layer)] = keys
-    cache[pastName('values', layer)] = values
+    for (const what of ['keys', 'values'] as const) {
+      const grown = outputs[`${what} ${layer}`]
+      if (grown === undefined) throw new WhicheditError('E_INTERNAL', { what: 'no cache' })
+      cache[cacheName(what, layer, prefix)] = grown
+    }
   }
   return cache
+}
+
+function cacheName(what: keyof KeysValues, layer: number, prefix: Prefix | null): string {
+  return prefix === null ? pastName(what, layer) : sinceName(what, layer)
 }

@@ -105,9 +105,10 @@ function buildGraph(
     outputs[`keys ${layer}`] = made.keys
     outputs[`values ${layer}`] = made.values
   }
+  const before = (layer: number): KeysValues => pastInputs(config, layer, past ?? 'own')
   const attention = plainAttention(network, {
     keep,
-    ...(past === null ? {} : { past: (layer) => pastInputs(config, layer, past) }),
+    ...(past === 'own' ? { past: before } : past === 'shared' ? { shared: before } : {}),
   })
   const scope = openScope({
     network,

@@ -97,7 +97,9 @@ describe('the memory', () => {
     expect(confirmation).toMatchObject({ by: 'choice', candidates: 2, none: expect.arrayContaining(['no fact']) })
     const said: Confirmation | null = confirmation
     expect(said?.ask).toMatch(/\{facts\}[\s\S]*\{question\}/)
-    expect(said && (await confirm(model, said, entries.slice(0, 1), 'Oslo'))).toBe(entries[0])
+    expect(said && (await confirm(model, said, [{ prompt: 'Oslo', candidates: entries.slice(0, 1) }]))).toEqual([
+      entries[0],
+    ])
   })
 
   test('leaves a prompt as it is that is unlike every sentence, or of which none is confirmed', async () => {
