@@ -7,6 +7,7 @@ import type { Editor } from '../editors/editor.ts'
 import { EDITORS } from '../editors/index.ts'
 import type { ErrorValues } from '../errors.ts'
 import { WhicheditError } from '../errors.ts'
+import type { SessionOptions } from '../graph/session.ts'
 import { loadModel, type OpenModel } from '../models/index.ts'
 import type { ModelPlaces } from '../models/locate.ts'
 import { PROBES } from '../probes/index.ts'
@@ -32,6 +33,8 @@ export interface LaneOrder {
   readonly chat: boolean
   /** What the model may count on: decides how its weights are used. */
   readonly memoryBytes: number
+  /** How its graphs are compiled. */
+  readonly session: SessionOptions
   readonly places: ModelPlaces
   readonly cacheDir: string
   readonly work: LaneWork
@@ -70,7 +73,8 @@ export interface LaneParts {
 const REAL_PARTS: LaneParts = {
   editors: EDITORS,
   probes: PROBES,
-  openModel: ({ model, chat, memoryBytes, places }, ctx) => loadModel(model, places, ctx, { chat, memoryBytes }),
+  openModel: ({ model, chat, memoryBytes, session, places }, ctx) =>
+    loadModel(model, places, ctx, { ...session, chat, memoryBytes }),
 }
 
 /** Waits for an order, carries it out and tells how it ended. Throws nothing: an error is told like anything else. */

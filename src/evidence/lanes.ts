@@ -1,6 +1,6 @@
 /**
- * Carries out a plan: one lane after another, each method and regime in a process of its own, so that each has its own peak memory and
- * none slows another's clock. This process is the only one that writes evidence.
+ * Carries out a plan: each method and regime in a process of its own, so that each has its own peak memory, and no more of them at a
+ * time than slow no other's clock. This process is the only one that writes evidence.
  */
 import type { ProgressEvent } from '../context.ts'
 import { WhicheditError } from '../errors.ts'
@@ -9,6 +9,7 @@ import type { Criterion } from '../probes/probe.ts'
 import type { FromLane, LaneOrder } from './lane.ts'
 import { countCases, type Group, groupFacts, type Plan, pendingGroups, pendingJobs } from './plan.ts'
 import type { FailureRecord, JournalRecord, MethodInfo } from './record.ts'
+import type { Sharing } from './side-by-side.ts'
 import type { RunStore } from './store.ts'
 import { type LaneEnd, superviseLane } from './supervise.ts'
 
@@ -40,6 +41,7 @@ export interface LanesRequest {
   readonly memoryBytes: number
   readonly places: ModelPlaces
   readonly cacheDir: string
+  readonly sharing: Sharing
   /** File that a lane's process runs; it must call `serveLane`. */
   readonly entry: string
   readonly signal: AbortSignal
@@ -58,14 +60,26 @@ const MAX_DEATHS = 3
 
 /**
  * Does what is left of a plan. What is finished when it is stopped, or when an error ends it, is kept.
- * @throws what a lane throws that is no outcome of its method
+ * @throws what a lane throws that is no outcome of its method; the others are stopped
  */
 export async function runLanes(request: LanesRequest): Promise<LanesEnd> {
-  const { store, signal } = request
-  for (const method of store.info.methods) {
-    if (signal.aborted) break
-    await runMethod(request, method)
+  const { store, signal, sharing } = request
+  const failing = new AbortController()
+  const shared = { ...request, signal: AbortSignal.any([signal, failing.signal]) }
+  const [first, ...others] = store.info.methods
+  // What it asks the unedited model is asked for all methods.
+  if (first !== undefined) await runMethod(shared, first)
+  const waiting = others.values()
+  const takeTurns = async (): Promise<void> => {
+    try {
+      for (const method of waiting) if (!shared.signal.aborted) await runMethod(shared, method)
+    } catch (error) {
+      failing.abort()
+      throw error
+    }
   }
+  const ends = await Promise.allSettled(Array.from({ length: sharing.lanes }, takeTurns))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
   return { isStopped: signal.aborted, ...countCases(store.info, store.records) }
 }
 
@@ -111,7 +125,7 @@ function groupsFor({ plan, store }: LanesRequest, { method, regime }: LaneName):
 
 function orderFor(request: LanesRequest, name: LaneName): LaneOrder {
   const { method, regime } = name
-  const { plan, store, model, chat, memoryBytes, places, cacheDir } = request
+  const { plan, store, model, chat, memoryBytes, places, cacheDir, sharing } = request
   const { seed, itemsPerProbe, maxNewTokens } = store.info.settings
   const groups = groupsFor(request, name)
   const isPrepared = store.records.some(
@@ -126,6 +140,7 @@ function orderFor(request: LanesRequest, name: LaneName): LaneOrder {
     model,
     chat,
     memoryBytes,
+    session: sharing.session,
     places,
     cacheDir,
     work: {

@@ -288,11 +288,12 @@ async function putAside(folder: string): Promise<void> {
   })
 }
 
-/** A file that grows by whole pieces: a piece that does not fit is taken back. */
+/** A file that grows by whole pieces, one after another: a piece that does not fit is taken back. */
 class AppendFile {
   readonly #path: string
   readonly #handle: FileHandle
   #bytes: number
+  #last: Promise<unknown> = Promise.resolve()
 
   private constructor(path: string, handle: FileHandle, bytes: number) {
     this.#path = path
@@ -307,7 +308,14 @@ class AppendFile {
     })
   }
 
-  async append(text: string): Promise<void> {
+  append(text: string): Promise<void> {
+    const next = this.#last.then(() => this.#write(text))
+    // Whoever wants this piece written hears of its failure; the next one is tried anew.
+    this.#last = next.catch(() => {})
+    return next
+  }
+
+  async #write(text: string): Promise<void> {
     const piece = Buffer.from(text)
     try {
       await whileWriting(this.#path, async () => {

@@ -35,11 +35,12 @@ type Options = StubPlan & {
   readonly signal?: AbortSignal
   readonly retryErrors?: boolean
   readonly report?: (event: LaneEvent) => void
+  readonly lanes?: number
 }
 
 async function run(options: Options): Promise<Ran> {
   const plan = makeStubPlan(options)
-  const { retryErrors = false, signal = new AbortController().signal } = options
+  const { retryErrors = false, signal = new AbortController().signal, lanes = 1 } = options
   const owner = { pid: process.pid, isAlive: () => true }
   const store = await RunStore.open(root, plan.info, { owner, retryErrors })
   const events: LaneEvent[] = []
@@ -49,7 +50,8 @@ async function run(options: Options): Promise<Ran> {
   }
   try {
     const memoryBytes = Number.POSITIVE_INFINITY
-    const where = { model: '0', chat: false, memoryBytes, places: { hubCache: '' }, cacheDir: root, entry }
+    const sharing = { lanes, session: {} }
+    const where = { model: '0', chat: false, memoryBytes, places: { hubCache: '' }, cacheDir: root, sharing, entry }
     const end = await runLanes({ plan, store, ...where, signal, report })
     return { end, records: store.records, events }
   } finally {
@@ -71,6 +73,8 @@ function comparable(records: readonly JournalRecord[]): Map<string, unknown> {
     }),
   )
 }
+
+const THREE = ['stub', 'other', 'third']
 
 const failuresOf = (records: readonly JournalRecord[]) => records.filter((record) => record.kind === 'failure')
 
@@ -117,6 +121,45 @@ describe('a run', () => {
       .trim()
       .split('\n')
     expect(lines.map((line) => JSON.parse(line).factId).sort()).toEqual(['f0', 'f1'])
+  })
+})
+
+describe('lanes side by side', () => {
+  test('keep the records of lanes one after another, the first of which asks the unedited model for all', async () => {
+    const together = await run({ cases: 3, methods: THREE, delayMs: 30, lanes: 2 })
+    expect(together.end).toEqual({ isStopped: false, done: 9, total: 9 })
+    const at = (wanted: string): number =>
+      together.events.findIndex(({ method, stage }) => `${method} ${stage}` === wanted)
+    expect(at('stub end')).toBeLessThan(at('other open'))
+    expect(at('third open')).toBeLessThan(at('other end'))
+    rmSync(root, { recursive: true })
+    const inTurn = await run({ cases: 3, methods: THREE, delayMs: 30 })
+    expect(comparable(together.records)).toEqual(comparable(inTurn.records))
+  })
+
+  test('stop with the one that meets a full disk, and what is finished is kept', async () => {
+    const methods = ['stub', 'third', 'other']
+    const wrong = { wrong: 'full', at: 'f1', wrongIn: 'other' } as const
+    const ran = run({ cases: 40, methods, delayMs: 50, lanes: 2, ...wrong })
+    await expect(ran).rejects.toMatchObject({ code: 'E_DISK_FULL' })
+    const { records } = await readRun(join(root, makeStubPlan({ cases: 40, methods, delayMs: 50, ...wrong }).info.id))
+    const done = (name: string) => records.filter(({ kind, method }) => kind === 'case' && method === name).length
+    expect(done('stub')).toBe(40)
+    expect(done('other')).toBeLessThan(40)
+    expect(done('third')).toBeLessThan(40)
+  })
+
+  test('stop together when the user says so', async () => {
+    const stop = new AbortController()
+    const report = ({ method, done }: LaneEvent): void => {
+      if (method === 'third' && done === 1) stop.abort(new Error('enough'))
+    }
+    const options = { cases: 20, methods: THREE, delayMs: 50, lanes: 2 }
+    const { end, records } = await run({ ...options, signal: stop.signal, report })
+    expect(end.isStopped).toBe(true)
+    expect(end.done).toBeLessThan(40)
+    expect(failuresOf(records)).toEqual([])
+    expect((await run(options)).end).toEqual({ isStopped: false, done: 60, total: 60 })
   })
 })
 
@@ -235,12 +278,12 @@ describe.skipIf(!existsSync('/proc/self'))('the program killed', () => {
     return { child, lines, exit: once(child, 'exit') }
   }
   const read = async () =>
-    (await readRun(join(root, makeStubPlan({ cases: CASES, delayMs: DELAY_MS }).info.id))).records
+    (await readRun(join(root, makeStubPlan({ cases: CASES, delayMs: DELAY_MS, methods: THREE }).info.id))).records
 
   test('ten times at random moments, it ends with the records of a run left alone', async () => {
     await start().exit
     const expected = comparable(await read())
-    expect(expected.size).toBe(2 * (2 + CASES * 10))
+    expect(expected.size).toBe(3 * (2 + CASES * 10))
     rmSync(root, { recursive: true })
     const random = createRandom('kill')
     for (let kills = 0; kills < 10; kills++) {
@@ -275,6 +318,6 @@ describe.skipIf(!existsSync('/proc/self'))('the program killed', () => {
     process.kill(-(child.pid ?? 0), 'SIGINT')
     expect((await exit)[0]).toBe(130)
     expect(performance.now() - at).toBeLessThan(4_000)
-    expect(lines.at(-1)).toMatch(/^end \{"isStopped":true,"done":[1-7],"total":8\}$/)
+    expect(lines.at(-1)).toMatch(/^end \{"isStopped":true,"done":\d+,"total":12\}$/)
   })
 })

@@ -1,5 +1,5 @@
 /**
- * A program that takes the stub method through a run, as `whichedit probe` does, for tests that kill it:
+ * A program that takes three stub methods through a run, two of them side by side, as `whichedit probe` does, for tests that kill it:
  * `node lanes-child.js <root> <lane> <cases> <delay ms> [ignores]`. It prints a line for each case that is complete.
  */
 import process from 'node:process'
@@ -11,9 +11,9 @@ const [, , root = '', entry = '', cases = '1', delay = '0'] = process.argv
 const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort(new Error(signal)))
 
-const plan = makeStubPlan({ cases: Number(cases), delayMs: Number(delay) })
+const plan = makeStubPlan({ cases: Number(cases), delayMs: Number(delay), methods: ['stub', 'other', 'third'] })
 const store = await RunStore.open(root, plan.info, { owner: { pid: process.pid, isAlive } })
-let told = 0
+const told = new Map([...plan.info.methods].map(({ name }) => [name, 0]))
 try {
   const end = await runLanes({
     plan,
@@ -23,11 +23,12 @@ try {
     memoryBytes: Number.POSITIVE_INFINITY,
     places: { hubCache: '' },
     cacheDir: root,
+    sharing: { lanes: 2, session: {} },
     entry,
     signal: stop.signal,
-    report: ({ done }) => {
-      if (done !== told) process.stdout.write(`${done}\n`)
-      told = done
+    report: ({ method, done }) => {
+      if (done !== told.get(method)) process.stdout.write(`${method} ${done}\n`)
+      told.set(method, done)
     },
   })
   process.stdout.write(`end ${JSON.stringify(end)}\n`)

@@ -14,7 +14,7 @@ const stub = makeStubEditor({
   },
 })
 await serveLane(openLaneChannel(), {
-  editors: { stub, other: { ...stub, name: 'other' } },
+  editors: { stub, other: { ...stub, name: 'other' }, third: { ...stub, name: 'third' } },
   probes: PROBES,
   openModel: async ({ model }) => makeStubModel({ answers: stubAnswers(100), delayMs: Number(model) }),
 })

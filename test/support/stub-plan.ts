@@ -10,24 +10,27 @@ export interface StubPlan {
   readonly regimes?: readonly string[]
   readonly methods?: readonly string[]
   readonly wrong?: StubHparams['wrong']
+  /** The method that goes wrong; default the first. */
+  readonly wrongIn?: string
   readonly at?: string
   readonly delayMs?: number
 }
 
-/** Plans `cases` facts for each method; `wrong` and `at` go to the first. */
+/** Plans `cases` facts for each method. */
 export function makeStubPlan(options: StubPlan): Plan {
   const { cases, regimes = ['single'], methods = ['stub', 'other'], wrong = 'never', at = '', delayMs = 0 } = options
+  const { wrongIn = methods[0] } = options
   const { model, machine, createdAt } = makeRunInfo()
   const quiet = { wrong: 'never', at: '', delayMs }
   return makePlan({
     model,
     data: { name: 'stub', format: 'stub', facts: makeFacts(cases) },
-    methods: methods.map((name, index) => ({
+    methods: methods.map((name) => ({
       name,
       title: `Stub ${name}`,
       family: 'control',
       version: 1,
-      hparams: index === 0 ? { wrong, at, delayMs } : quiet,
+      hparams: name === wrongIn ? { wrong, at, delayMs } : quiet,
     })),
     probes: Object.values(PROBES),
     cases,

@@ -59,13 +59,11 @@ function createBlock(stream: ProgressStream, { methods, unicode, now, signal }: 
 }
 
 function createLog(stream: ProgressStream, { now, signal }: LanesDisplayOptions): LanesDisplay {
-  let last = ''
-  let printedAt = 0
+  const printed = new Map<string, { stage: LaneEvent['stage']; at: number }>()
   const report = (event: LaneEvent): void => {
-    const stage = `${event.method} ${event.stage}`
-    if (signal.aborted || (stage === last && now() - printedAt < REPEAT_MS)) return
-    last = stage
-    printedAt = now()
+    const last = printed.get(event.method)
+    if (signal.aborted || (event.stage === last?.stage && now() - last.at < REPEAT_MS)) return
+    printed.set(event.method, { stage: event.stage, at: now() })
     stream.write(`${event.method}: ${formatLane(event)}\n`)
   }
   return { report }

@@ -1,6 +1,6 @@
 /** Probing, from what a user says to evidence on disk: what `probe` and `advise` have in common. */
 import { readFile } from 'node:fs/promises'
-import { arch, cpus, platform, totalmem } from 'node:os'
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import type { Editor, Hparams } from '../../editors/editor.ts'
@@ -17,16 +17,17 @@ import {
   pendingJobs,
 } from '../../evidence/plan.ts'
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
+import { type Sharing, shareMachine } from '../../evidence/side-by-side.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
 import { readFacts } from '../../facts/index.ts'
 import { inChat } from '../../models/chat-template.ts'
-import { type Footprint, measureWeights } from '../../models/footprint.ts'
+import { measureWeights } from '../../models/footprint.ts'
 import { findEncoder, openNetwork } from '../../models/index.ts'
 import { describeModel } from '../../models/locate.ts'
 import { noticeOf } from '../../models/shipped.ts'
 import { PROBES } from '../../probes/index.ts'
 import { Interruption } from './failure.ts'
-import { reasonNotToFit } from './fit.ts'
+import { type Fit, type Room, reasonNotToFit } from './fit.ts'
 import { machineMemory, memoryForModel } from './machine-memory.ts'
 import { modelPlaces, RUNS_FOLDER } from './places.ts'
 
@@ -68,7 +69,7 @@ export interface Probed extends StoredRun, Omit<LanesEnd, 'isStopped'> {}
 export async function probe(request: ProbingRequest, ctx: Context, host: ProbingHost): Promise<Probed> {
   const places = modelPlaces()
   const memoryBytes = memoryForModel(request.maxMemory ?? null)
-  const { plan, unfit, notes: remarks } = await planProbing(request, ctx, { ...host, memoryBytes })
+  const { plan, unfit, sharing, notes: remarks } = await planProbing(request, ctx, { ...host, memoryBytes })
   const { chat = false, fresh = false, retryErrors = false } = request
   const store = await RunStore.open(RUNS_FOLDER, plan.info, {
     owner: { pid: process.pid, isAlive },
@@ -86,6 +87,7 @@ export async function probe(request: ProbingRequest, ctx: Context, host: Probing
       memoryBytes,
       places,
       cacheDir: ctx.cacheDir,
+      sharing,
       entry: join(host.config.root, 'bin', 'lane.js'),
       signal: ctx.signal,
       report: host.onEvent,
@@ -103,6 +105,7 @@ interface Probing {
   readonly plan: Plan
   /** Methods that do not fit into memory, and why. */
   readonly unfit: ReadonlyMap<string, WhicheditError>
+  readonly sharing: Sharing
   readonly notes: readonly string[]
 }
 
@@ -117,7 +120,19 @@ async function planProbing(
   const { network, weights } = openNetwork(found.config, found.weights)
   const settings = new Map<Editor, Hparams>()
   for (const editor of request.methods) settings.set(editor, await loadHparams(editor, network.config))
-  const unfit = findUnfit(settings, { config: network.config, ...measureWeights(weights) }, request.maxMemory ?? null)
+  const footprint = { config: network.config, ...measureWeights(weights) }
+  const { availableBytes } = machineMemory()
+  const needs = [...settings].map(([editor, hparams]): Need => {
+    const { name, title } = editor
+    return { name, title, ownBytes: estimateMemory(editor, footprint, hparams).peakBytes }
+  })
+  const unfit = findUnfit(needs, footprint.weightsBytes, { availableBytes, limitBytes: request.maxMemory ?? null })
+  const sharing = shareMachine({
+    weightsBytes: footprint.weightsBytes,
+    laneBytes: Math.max(...needs.map(({ ownBytes }) => ownBytes)),
+    cores: availableParallelism(),
+    availableBytes,
+  })
   const files = await found.open()
   ctx.signal.throwIfAborted()
   const isSearching = ({ needs }: Editor): boolean => needs.includes('sentence-vectors')
@@ -153,21 +168,15 @@ async function planProbing(
     ...(because === null ? [] : [`Weights are kept as ${usedAs}: ${because}.`]),
     ...[...unfit.values()].map(({ message }) => `Left out: ${message}`),
   ]
-  return { plan, unfit, notes }
+  return { plan, unfit, sharing, notes }
 }
 
+/** What a method takes besides the weights, at most. */
+type Need = Omit<Fit, 'weightsBytes'> & { readonly name: string }
+
 /** The methods that do not fit. @throws E_MEMORY where none does: the reason of the one that takes least */
-function findUnfit(
-  settings: ReadonlyMap<Editor, Hparams>,
-  model: Footprint,
-  limitBytes: number | null,
-): ReadonlyMap<string, WhicheditError> {
-  const room = { availableBytes: machineMemory().availableBytes, limitBytes }
-  const judged = [...settings].map(([editor, hparams]) => {
-    const ownBytes = estimateMemory(editor, model, hparams).peakBytes
-    const fit = { title: editor.title, weightsBytes: model.weightsBytes, ownBytes }
-    return { name: editor.name, ownBytes, reason: reasonNotToFit(fit, room) }
-  })
+function findUnfit(needs: readonly Need[], weightsBytes: number, room: Room): ReadonlyMap<string, WhicheditError> {
+  const judged = needs.map((need) => ({ ...need, reason: reasonNotToFit({ ...need, weightsBytes }, room) }))
   const unfit = judged.flatMap(({ name, reason }): [string, WhicheditError][] => (reason ? [[name, reason]] : []))
   const [least] = judged.toSorted((a, b) => a.ownBytes - b.ownBytes)
   if (unfit.length === judged.length && least?.reason) throw least.reason

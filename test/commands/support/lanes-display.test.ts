@@ -83,6 +83,17 @@ describe('off a terminal', () => {
     expect(show(events, false)).toEqual(['rome: 3/8  opening the model\n', 'rome: 3/8\n', 'rome: 5/8\n', 'rome: 8/8\n'])
   })
 
+  test('lanes side by side do not repeat each other', () => {
+    const other = { ...EVENT, method: 'ft-m' }
+    const events = [
+      [0, EVENT],
+      [10, other],
+      [20, EVENT],
+      [30, other],
+    ] as const
+    expect(show(events, false)).toEqual(['rome: 3/8\n', 'ft-m: 3/8\n'])
+  })
+
   test('nothing once the work is being stopped', () => {
     expect(show([[0, EVENT]], false, AbortSignal.abort())).toEqual([])
   })
