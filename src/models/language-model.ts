@@ -160,7 +160,8 @@ async function endsText(tokenizer: Tokenizer, ids: readonly number[], stop: read
   const last = ids.at(-1)
   if (last === undefined || tokenizer.endsOfText.includes(last)) return true
   if (stop.length === 0) return false
-  const text = await tokenizer.decode([last])
+  // A token is at least a byte: a mark that the last one completes lies within so many.
+  const text = await tokenizer.decode(ids.slice(-Math.max(...stop.map((mark) => Buffer.byteLength(mark)))))
   return stop.some((mark) => text.includes(mark))
 }
 

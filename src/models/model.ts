@@ -144,7 +144,7 @@ export interface GenerateOptions {
   readonly topK?: number
   /** Uniform numbers in [0, 1) for sampling; required with `topK`. */
   readonly uniform?: () => number
-  /** Stop a row after a token whose text holds one of these. The end-of-text token always stops. */
+  /** Stop a row after the token that completes one of these. The end-of-text token always stops. */
   readonly stop?: readonly string[]
   readonly signal?: AbortSignal
 }

@@ -352,3 +352,11 @@ test('stops a row at a mark, the others go on', async () => {
   expect(stopped[0]?.ids.length).toBeLessThanOrEqual(3)
   expect(Math.max(...stopped.map(({ ids }) => ids.length))).toBeGreaterThan(3)
 })
+
+test('stops a row at a mark of several tokens, where the last of them completes it', async () => {
+  const prompts = PROMPTS.slice(0, 1)
+  const [all] = await model.generate(prompts, { maxNewTokens: 10 })
+  const mark = await model.tokenizer.decode(all?.ids.slice(2, 5) ?? [])
+  const [stopped] = await model.generate(prompts, { maxNewTokens: 10, stop: ['never written', mark] })
+  expect(stopped?.ids).toEqual(all?.ids.slice(0, 5))
+})
