@@ -20,7 +20,7 @@ import type {
   WeightRole,
 } from './model.ts'
 import type { Patch } from './patch.ts'
-import { computePrefix, groupByStart } from './prefix.ts'
+import { type ComputePrefix, freshPrefix, groupByStart, keepPrefix } from './prefix.ts'
 import { putIntoContext } from './retrieval.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
@@ -39,6 +39,12 @@ interface Core {
   readonly encoder: SentenceEncoder | null
 }
 
+/** A prompt as it is asked. */
+interface EncodedPrompt {
+  readonly ids: Int32Array
+  readonly loopFailed: boolean
+}
+
 /** Opens the unedited model over its engine, with an encoder of sentences where there is one. */
 export function openLanguageModel(
   files: ModelFiles,
@@ -48,7 +54,11 @@ export function openLanguageModel(
   return makeModel({ files, engine, encoder }, [])
 }
 
-function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
+function makeModel(
+  core: Core,
+  patches: readonly Patch[],
+  computePrefix: ComputePrefix = freshPrefix(core.engine),
+): LanguageModel {
   const { files, engine } = core
   const { tokenizer } = files
   const { config } = engine.network
@@ -60,17 +70,24 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     return applied
   }
 
-  const encodePrompts = async (prompts: readonly string[]): Promise<Int32Array[]> => {
-    const asked = patch.context === null ? prompts : await putIntoContext(makeModel(core, []), patch.context, prompts)
-    const encoded = await Promise.all(asked.map((text) => tokenizer.encode(text)))
-    return encoded.map(({ ids }) => (ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])))
+  const encodePrompts = async (prompts: readonly string[]): Promise<EncodedPrompt[]> => {
+    const asked =
+      patch.context === null
+        ? prompts.map((text) => ({ text, loopFailed: false }))
+        : await putIntoContext(makeModel(core, [], patch.context.loop && keepPrefix(engine)), patch.context, prompts)
+    return Promise.all(
+      asked.map(async ({ text, loopFailed }) => {
+        const { ids } = await tokenizer.encode(text)
+        return { ids: ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0]), loopFailed }
+      }),
+    )
   }
 
   /** Prompts that begin alike, by their indices, with their beginning computed once. */
   async function* startingAlike(prompts: readonly Int32Array[]) {
     for (const group of groupByStart(prompts)) {
       const own = group.flatMap((index) => prompts[index] ?? [])
-      yield { group, prefix: await computePrefix(engine, await edits(), own) }
+      yield { group, prefix: await computePrefix(await edits(), own) }
     }
   }
 
@@ -88,9 +105,9 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     async score(queries: readonly ScoreQuery[]): Promise<TargetScore[]> {
       const prompts = await encodePrompts(queries.map(({ prompt }) => prompt))
       const targets = await Promise.all(queries.map(({ target }) => tokenizer.encodeContinuation(spaced(target))))
-      const rows = prompts.map((prompt, i) => ({ prompt, target: targets[i] ?? new Int32Array(0) }))
+      const rows = prompts.map(({ ids }, i) => ({ prompt: ids, target: targets[i] ?? new Int32Array(0) }))
       const scores: TargetScore[] = []
-      for await (const { group, prefix } of startingAlike(prompts)) {
+      for await (const { group, prefix } of startingAlike(prompts.map(({ ids }) => ids))) {
         const own = group.flatMap((index) => rows[index] ?? [])
         const lengthOf = ({ prompt, target }: ScoreRow) => prompt.length + target.length - (prefix?.length ?? 0)
         for (const chunk of chunksByLength(own, lengthOf, SCORE_TOKENS)) {
@@ -106,7 +123,8 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
     },
 
     async generate(prompts: readonly string[], options: GenerateOptions): Promise<Generation[]> {
-      const rows = await encodePrompts(prompts)
+      const encoded = await encodePrompts(prompts)
+      const rows = encoded.map(({ ids }) => ids)
       const written: Generation[] = []
       const longest = Math.max(0, ...rows.map((row) => row.length))
       const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))
@@ -120,7 +138,9 @@ function makeModel(core: Core, patches: readonly Patch[]): LanguageModel {
             const all = found[i] ?? []
             const ids = tokenizer.endsOfText.includes(all.at(-1) ?? -1) ? all.slice(0, -1) : all
             const place = group[index]
-            if (place !== undefined) written[place] = { ids, text: await tokenizer.decodeContinuation(ids) }
+            if (place === undefined) continue
+            const text = await tokenizer.decodeContinuation(ids)
+            written[place] = { ids, text, ...(encoded[place]?.loopFailed ? { loopFailed: true } : {}) }
           }
         }
       }

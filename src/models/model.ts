@@ -155,6 +155,8 @@ export interface Generation {
   readonly ids: readonly number[]
   /** The new text only. */
   readonly text: string
+  /** A memory was to have it answered in steps, and they failed: it was asked as it is. */
+  readonly loopFailed?: true
 }
 
 /** What is known of a model without running it. */

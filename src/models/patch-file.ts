@@ -77,6 +77,14 @@ const part = z.discriminatedUnion('kind', [
         z.strictObject({ ...asked, by: z.literal('likelihood'), yes: z.string(), no: z.string() }),
       ])
       .nullable(),
+    loop: z
+      .strictObject({
+        format: z.enum(['free', 'constrained']),
+        examples: z.string(),
+        subquestions: z.int().min(1),
+        maxNewTokens: z.int().min(1),
+      })
+      .optional(),
     entries: z.array(
       z.strictObject({
         key: z.string(),

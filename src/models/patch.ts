@@ -97,6 +97,22 @@ export type Confirmation = { readonly candidates: number; readonly ask: string }
   | { readonly by: 'likelihood'; readonly yes: string; readonly no: string }
 )
 
+/**
+ * How the unedited model comes to an answer in steps, each with the entry that a subquestion finds (`models/question-loop.ts`). A
+ * prompt for which it fails is asked as it is, and what is written after it says so.
+ *   free          the model keeps the format itself
+ *   constrained   the program writes the labels, the model what follows them
+ */
+export interface QuestionLoop {
+  readonly format: 'free' | 'constrained'
+  /** Solved questions, before the prompt's own. */
+  readonly examples: string
+  /** At most so many, at least 1. */
+  readonly subquestions: number
+  /** What the model may write at once; so much room is kept for the final answer, too. */
+  readonly maxNewTokens: number
+}
+
 /** A fact that a memory holds, and the text that is put around the prompts that find it. */
 export interface ContextEntry {
   /** The prompt of the edit. A later entry with the same key takes the place of an earlier one. */
@@ -110,7 +126,8 @@ export interface ContextEntry {
 }
 
 /**
- * A memory: puts text around a prompt that finds one of its entries, newest first among equals, and leaves others as they are.
+ * A memory: puts text around a prompt that finds one of its entries, newest first among equals, and leaves others as they are;
+ * or has it answered in steps, with the sentences of its entries.
  * Later contexts that are searched in the same way add their entries; one that is searched otherwise takes their place.
  */
 export interface ContextPart {
@@ -118,6 +135,8 @@ export interface ContextPart {
   readonly retrieval: Retrieval
   /** null: the nearest entry is taken. */
   readonly confirmation: Confirmation | null
+  /** Absent: a prompt itself finds its entry. */
+  readonly loop?: QuestionLoop
   /** Newest first. */
   readonly entries: readonly ContextEntry[]
 }

@@ -13,23 +13,51 @@ import { openWindow, type Prefix } from './window.ts'
 const LEAST_TOKENS = 64
 
 /** Computes what the prompts of a batch begin with; null where that is not worth a pass of its own. */
-export async function computePrefix(
-  engine: Engine,
-  edits: Edits,
-  prompts: readonly Int32Array[],
-): Promise<Prefix | null> {
-  const [first, second] = prompts
+export type ComputePrefix = (edits: Edits, prompts: readonly Int32Array[]) => Promise<Prefix | null>
+
+/** For batches that have nothing to do with each other. */
+export function freshPrefix(engine: Engine): ComputePrefix {
+  return async (edits, prompts) =>
+    prompts.length < 2 ? null : ((await runShared(engine, edits, prompts))?.prefix ?? null)
+}
+
+/** What prompts begin with, and its tokens. */
+interface Shared {
+  readonly ids: Int32Array
+  readonly prefix: Prefix
+}
+
+/**
+ * For texts that are asked again and again as they grow: what a batch begins with, a single text too, is kept for as long as all
+ * of every further batch begin with it.
+ */
+export function keepPrefix(engine: Engine): ComputePrefix {
+  let kept: Shared | null = null
+  return async (edits, prompts) => {
+    const isKept = (ids: Int32Array) => prompts.every((prompt) => prompt.length > ids.length && begins(prompt, ids))
+    if (kept === null || !isKept(kept.ids)) kept = await runShared(engine, edits, prompts)
+    return kept?.prefix ?? null
+  }
+}
+
+async function runShared(engine: Engine, edits: Edits, prompts: readonly Int32Array[]): Promise<Shared | null> {
+  const [first] = prompts
   // An encoder's tokens depend on all others, before and after.
-  if (first === undefined || second === undefined || engine.network.config.encoderLayers > 0) return null
+  if (first === undefined || engine.network.config.encoderLayers > 0) return null
   const length = sharedLength(prompts)
   if (length < LEAST_TOKENS) return null
+  const ids = first.subarray(0, length)
   // No prompt ends in it: codebooks have no say.
   const patch = patchAt(edits.patch, () => [])
   const key = `prefix ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
   const session = await engine.sessions.get(key, () => buildGraph(engine, { ...edits, patch }))
-  const window = openWindow(engine.network, { tokens: { rows: [first.subarray(0, length)] } })
+  const window = openWindow(engine.network, { tokens: { rows: [ids] } })
   const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, () => []) }
-  return { length, feeds: await session.run(feeds, { sizes: window.sizes }) }
+  return { ids, prefix: { length, feeds: await session.run(feeds, { sizes: window.sizes }) } }
+}
+
+function begins(prompt: Int32Array, ids: Int32Array): boolean {
+  return ids.every((id, i) => prompt[i] === id)
 }
 
 /** The indices of prompts that begin alike, so that each group but the last has something worth a pass of its own; the rest comes last. */

@@ -5,11 +5,19 @@ import { confirm } from './confirmation.ts'
 import type { LanguageModel } from './model.ts'
 import type { ContextEntry, ContextPart, Patch } from './patch.ts'
 import { plainLetters } from './plain-letters.ts'
+import { answerInSteps } from './question-loop.ts'
 import { cosine, sentenceVectors } from './sentence-vectors.ts'
 
+/** What is asked for a prompt. */
+export interface Asked {
+  readonly text: string
+  /** Its steps failed: it is asked as it is. */
+  readonly loopFailed: boolean
+}
+
 /**
- * The text that is asked for each prompt: with an entry's text around it, or the prompt itself where it finds none. It depends on
- * the prompt, not on what is asked about it, so that scoring and writing go by the same entry.
+ * What is asked for each prompt: with an entry's text around it, after the steps to its answer, or the prompt itself where it
+ * finds no entry or its steps fail. It depends on the prompts alone, so that scoring and writing go by the same text.
  * @param model the unedited model
  * @throws E_ENCODER where the entries' vectors are an encoder's that the model lacks.
  */
@@ -17,11 +25,16 @@ export async function putIntoContext(
   model: LanguageModel,
   context: ContextPart,
   prompts: readonly string[],
-): Promise<string[]> {
-  const entries = await findEntries(model, context, prompts)
+): Promise<Asked[]> {
+  const { entries, loop } = context
+  if (loop !== undefined && entries.length > 0) {
+    const texts = await answerInSteps(model, loop, prompts, (asked) => findEntries(model, context, asked))
+    return prompts.map((prompt) => ({ text: texts.get(prompt) ?? prompt, loopFailed: !texts.has(prompt) }))
+  }
+  const found = await findEntries(model, context, prompts)
   return prompts.map((prompt, i) => {
-    const entry = entries[i] ?? null
-    return entry === null ? prompt : entry.before + prompt + entry.after
+    const entry = found[i] ?? null
+    return { text: entry === null ? prompt : entry.before + prompt + entry.after, loopFailed: false }
   })
 }
 

@@ -46,6 +46,7 @@ const PATCH: Patch = {
       kind: 'context',
       retrieval: { by: 'letters', below: 6 },
       confirmation: null,
+      loop: { format: 'constrained', examples: 'Question: "x"\n\n', subquestions: 3, maxNewTokens: 64 },
       entries: [{ key: 'a', sentence: 'A.', before: '', after: '', vector: numbers([0]) }],
     },
   ],

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
-import type { ContextEntry, Patch, Retrieval } from '../../src/models/patch.ts'
-import { forgetFact } from '../../src/models/retrieval.ts'
+import type { ContextEntry, Patch, QuestionLoop, Retrieval } from '../../src/models/patch.ts'
+import { forgetFact, putIntoContext } from '../../src/models/retrieval.ts'
 import { sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { openTinyModel } from '../support/tiny-model.ts'
@@ -106,4 +106,46 @@ test('loses one fact out of many as if it had never held it', async () => {
   expect(forgetFact(both, FRANCE)).toEqual(contextOf(byCosine(0.99), japan))
   expect(await ask(model.withPatch(forgetFact(both, FRANCE)), FRANCE)).toEqual(await ask(model, FRANCE))
   expect(forgetFact(both, 'never told')).toEqual(both)
+})
+
+describe('a memory that has prompts answered in steps', () => {
+  const loop: QuestionLoop = { format: 'constrained', examples: '', subquestions: 1, maxNewTokens: 8 }
+  const stepwise = (patch: Patch, change: Partial<QuestionLoop> = {}): Patch => ({
+    ...patch,
+    parts: patch.parts.map((part) => (part.kind === 'context' ? { ...part, loop: { ...loop, ...change } } : part)),
+  })
+
+  test('asks the same text in scoring and in writing', async () => {
+    const patch = stepwise(contextOf(byCosine(null), await entryOf(FRANCE)))
+    const [part] = patch.parts
+    if (part?.kind !== 'context') throw new Error('expected a context')
+    const asked = await putIntoContext(model, part, [JAPAN, JAPAN])
+    expect(asked[0]).toEqual(asked[1])
+    expect(asked[0]).toMatchObject({ loopFailed: false, text: expect.stringContaining(`Retrieved fact: ${FRANCE}.`) })
+    const edited = model.withPatch(patch)
+    expect(await ask(edited, JAPAN)).toEqual(await ask(model, asked[0]?.text ?? ''))
+  })
+
+  test('asks a prompt as it is whose steps fail, and says so of what is written', async () => {
+    const edited = model.withPatch(stepwise(contextOf(byCosine(null), await entryOf(FRANCE)), { format: 'free' }))
+    const [unedited, found] = [await ask(model, JAPAN), await ask(edited, JAPAN)]
+    expect(found).toEqual({ ...unedited, written: unedited.written.map((one) => ({ ...one, loopFailed: true })) })
+  })
+
+  test('leaves prompts as they are once it holds nothing, and counts no failure', async () => {
+    const patch = stepwise(contextOf(byCosine(null), await entryOf(FRANCE)))
+    expect(await ask(model.withPatch(forgetFact(patch, FRANCE)), JAPAN)).toEqual(await ask(model, JAPAN))
+  })
+
+  test('of several patches is one memory', async () => {
+    const [one, other] = [
+      contextOf(byCosine(null), await entryOf(FRANCE)),
+      contextOf(byCosine(null), await entryOf(JAPAN)),
+    ]
+    const both = contextOf(byCosine(null), await entryOf(JAPAN), await entryOf(FRANCE))
+    const stream = model.withPatch(stepwise(one)).withPatch(stepwise(other))
+    expect(await ask(stream, JAPAN)).toEqual(await ask(model.withPatch(stepwise(both)), JAPAN))
+    const last = model.withPatch(stepwise(one)).withPatch(stepwise(other, { maxNewTokens: 9 }))
+    expect(await ask(last, FRANCE)).toEqual(await ask(model.withPatch(stepwise(other, { maxNewTokens: 9 })), FRANCE))
+  })
 })
