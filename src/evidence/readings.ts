@@ -39,7 +39,9 @@ export async function askAll(model: LanguageModel, questions: readonly Question[
     if (broken !== undefined) {
       throw new WhicheditError('E_NOT_FINITE', { where: `the answer to "${prompt}"`, found: String(broken) })
     }
-    return { text: answer.text, targetIds: score.ids, logProbs: score.logProbs, argmax: score.argmax }
+    const { text, loopFailed } = answer
+    const reading = { text, targetIds: score.ids, logProbs: score.logProbs, argmax: score.argmax }
+    return loopFailed ? { ...reading, loopFailed } : reading
   })
 }
 

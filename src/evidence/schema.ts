@@ -12,6 +12,7 @@ const reading = z
     targetIds: z.array(z.int()),
     logProbs: z.array(z.number()),
     argmax: z.array(z.int()),
+    loopFailed: z.literal(true).optional(),
   })
   .refine(({ targetIds, logProbs, argmax }) => [logProbs, argmax].every((list) => list.length === targetIds.length), {
     error: 'targetIds, logProbs and argmax must have the same length',

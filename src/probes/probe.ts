@@ -25,6 +25,8 @@ export interface Reading {
   readonly targetIds: readonly number[]
   readonly logProbs: readonly number[]
   readonly argmax: readonly number[]
+  /** The method was to answer in steps, and they failed: this is what the model says without them. */
+  readonly loopFailed?: true
 }
 
 /** A judgement in [0, 1], or null with the reason why it cannot be made. */

@@ -19,6 +19,7 @@ test('records survive the way to text and back', () => {
       teacherForced: null,
       reason: 'unknown',
       prompt: '\ud800',
+      edited: { ...makeReading('a'), loopFailed: true },
     }),
     {
       kind: 'failure',

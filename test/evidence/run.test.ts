@@ -287,6 +287,17 @@ describe('asking', () => {
     expect(await askAll(model, [], asking)).toEqual([])
   })
 
+  test('keeps with an answer that the steps to it failed', async () => {
+    const model = makeStubModel({ answers: { p: ' a' } })
+    const failing: LanguageModel = {
+      ...model,
+      generate: async (prompts, options) =>
+        (await model.generate(prompts, options)).map((one) => ({ ...one, loopFailed: true as const })),
+    }
+    expect(await askAll(failing, [question], asking)).toMatchObject([{ text: ' a', loopFailed: true }])
+    expect((await askAll(model, [question], asking))[0]).not.toHaveProperty('loopFailed')
+  })
+
   test('refuses a model whose probabilities are no numbers', async () => {
     const model = makeStubModel({ answers: {} })
     const broken: LanguageModel = {
