@@ -9,6 +9,7 @@ import { grace } from './grace.ts'
 import { ike } from './ike.ts'
 import { kn } from './kn.ts'
 import { lora } from './lora.ts'
+import { mello } from './mello.ts'
 import { memit } from './memit.ts'
 import { memprompt } from './memprompt.ts'
 import { none } from './none.ts'
@@ -38,5 +39,6 @@ export const EDITORS = {
   calinet,
   ike,
   memprompt,
+  mello,
   scr,
 } satisfies Record<string, Editor>

@@ -56,6 +56,8 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },
+  // The smallest of these models have no room for an example, nor for a second step.
+  mello: { skip: IN_CONTEXT, hparams: { examples: 0, subquestions: 1, tokens: 4 } },
   // A choice takes more tokens than the smallest of these models can attend to.
   scr: { skip: IN_CONTEXT, hparams: { confirmation: 'likelihood' } },
 }
