@@ -1,11 +1,17 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { OpenModel } from '../../src/models/index.ts'
+import { type OpenModel, openNetwork } from '../../src/models/index.ts'
+import { findModel } from '../../src/models/locate.ts'
+import { mergePatches } from '../../src/models/merged-patch.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { PatchPart } from '../../src/models/patch.ts'
+import { keepPrefix } from '../../src/models/prefix.ts'
+import { Sessions } from '../../src/models/sessions.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose } from '../support/close.ts'
-import { openTinyModel } from '../support/tiny-model.ts'
+import { GOLDEN } from '../support/model-files.ts'
+import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
 const F32_FORWARD = { absolute: 1e-4 }
 // Longer than a prefix must be, and than any window; short enough for 128 positions.
@@ -90,4 +96,20 @@ describe.each(NAMES)('%s', (name) => {
     const written = await model.generate(prompts, { maxNewTokens: 4 })
     expect(await model.generate([CONTEXT], { maxNewTokens: 4 })).toEqual([written[0]])
   })
+})
+
+test('of growing texts is kept for as long as all begin with it', async () => {
+  const files = await findModel(join(GOLDEN, 'tiny-llama'), testContext(), { hubCache: '' })
+  const sessions = new Sessions({})
+  const prefixOf = keepPrefix({ ...openNetwork(files.config, files.weights), sessions })
+  const edits = { patch: mergePatches([]), dense: {} }
+  const text = Int32Array.from({ length: 80 }, (_, i) => 5 + (i % 50))
+  const kept = await prefixOf(edits, [text])
+  expect(kept?.length).toBe(79)
+  expect(await prefixOf(edits, [Int32Array.of(...text, 7), text])).toBe(kept)
+  const other = Int32Array.from(text, (id, i) => (i === 3 ? 9 : id))
+  expect(await prefixOf(edits, [text, other])).toBeNull()
+  expect((await prefixOf(edits, [other]))?.feeds).not.toEqual(kept?.feeds)
+  expect((await prefixOf(edits, [other.subarray(0, 79)]))?.length).toBe(78)
+  await sessions.close()
 })
