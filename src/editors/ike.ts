@@ -52,6 +52,8 @@ const RESERVED_TOKENS = 256
 /** Positions of sentences that are made into vectors at once, and those of one sentence. */
 const SENTENCES_TOKENS = 1024
 const SENTENCE_TOKENS = 32
+/** A demonstration's tokens: a fact, a prompt and an answer. */
+const DEMONSTRATION_TOKENS = 48
 
 /** In-context knowledge editing. */
 export const ike: Editor<IkeHparams, IkePrepared> = {
@@ -97,11 +99,12 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
     },
   },
 
-  memory(model, { tokens }) {
+  memory(model, { demonstrations, tokens }) {
     const work = { tokens: SENTENCES_TOKENS, attended: SENTENCE_TOKENS, logits: 0 }
     const sentences = forwardBytes(model, work)
     const prepareBytes = sessionBytes(model, 1) + sentences
-    return { prepareBytes, heldBytes: sentences, editBytes: 0, queryBytes: contextBytes(model, tokens) }
+    const shown = Math.min(tokens, demonstrations * DEMONSTRATION_TOKENS)
+    return { prepareBytes, heldBytes: sentences, editBytes: 0, queryBytes: contextBytes(model, shown) }
   },
 
   async prepare({ model, hparams, material }, ctx) {

@@ -126,12 +126,14 @@ function makeModel(
       const encoded = await encodePrompts(prompts)
       const rows = encoded.map(({ ids }) => ids)
       const written: Generation[] = []
-      const longest = Math.max(0, ...rows.map((row) => row.length))
-      const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))
       const isEnd = (_: number, ids: readonly number[]) => endsText(tokenizer, ids, options.stop ?? [])
       for await (const { group, prefix } of startingAlike(rows)) {
         const own = group.flatMap((index) => rows[index] ?? [])
-        for (const chunk of chunksByLength(own, (row) => row.length, limit)) {
+        // What rows share is kept once.
+        const lengthOf = (row: Int32Array) => row.length - (prefix?.length ?? 0)
+        const longest = Math.max(...own.map(lengthOf))
+        const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))
+        for (const chunk of chunksByLength(own, lengthOf, limit)) {
           const job = { ...options, prompts: chunk.map(({ item }) => item), prefix, isEnd }
           const found = await generateIds(engine, await edits(), job)
           for (const [i, { index }] of chunk.entries()) {

@@ -51,9 +51,10 @@ const MEASURED = {
   grace: 216,
   't-patcher': 581,
   calinet: 211,
-  ike: 1360,
-  memprompt: 578,
-  scr: 197,
+  ike: 311,
+  memprompt: 235,
+  mello: 599,
+  scr: 240,
 }
 
 test.each(Object.entries(MEASURED))('is not less than was measured, and not much more: %s', async (name, measured) => {

@@ -1,6 +1,6 @@
 /** Facts as entries of a memory that stands beside the model: what memory methods have in common. */
 import type { Fact } from '../../facts/fact.ts'
-import { cacheBytes, type Footprint, forwardBytes, MOST_CACHE_BYTES, sessionBytes } from '../../models/footprint.ts'
+import { cacheBytes, type Footprint, forwardBytes, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { ContextEntry, Retrieval } from '../../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../../models/sentence-vectors.ts'
@@ -53,12 +53,10 @@ export function searchByCosine(model: LanguageModel, hparams: SimilarityHparams)
   return { by: 'cosine', vectors, above: 'layer' in vectors ? hparams.ownSimilarity : hparams.similarity }
 }
 
-/** Positions asked about at once after a context, in so many rows. */
-const ASKED_TOKENS = 1024
-const ASKED_ROWS = 16
-/** Caches at once: those fed, those the runtime makes, those it gives out, and of rows some that wait to be collected. */
-const CONTEXT_CACHES = 3
-const ROW_CACHES = 4.5
+/** Positions asked about at once after a context, of all rows. */
+const ASKED_TOKENS = 512
+/** Caches of the rows' own positions at once: those fed, and those the runtime gives out. */
+const ROW_CACHES = 2
 /** One runs the context; scoring and writing after it are other graphs than without. */
 const SESSIONS = 3
 
@@ -67,10 +65,9 @@ export function contextBytes(model: Footprint, tokens: number): number {
   const { config } = model
   const asked = { tokens: ASKED_TOKENS, attended: tokens, logits: 0 }
   const context = { tokens, attended: tokens, logits: 0 }
-  // The context's keys and values once, and then for every row that is asked after it.
-  const once = cacheBytes(config, tokens, config.layers)
-  const caches = CONTEXT_CACHES * once + ROW_CACHES * Math.min(MOST_CACHE_BYTES, ASKED_ROWS * once)
-  return sessionBytes(model, SESSIONS) + forwardBytes(model, context) + forwardBytes(model, asked) + caches
+  // Rows attend to the context's keys and values without copies of their own.
+  const caches = cacheBytes(config, tokens + ROW_CACHES * ASKED_TOKENS, config.layers)
+  return sessionBytes(model, SESSIONS) + Math.max(forwardBytes(model, context), forwardBytes(model, asked)) + caches
 }
 
 /** An entry to be: the text that prompts are compared with, and what is put around those that find it. */
