@@ -139,8 +139,8 @@ export const mello: Editor<MelloHparams, undefined> = {
   },
 
   memory(model, { examples, subquestions, tokens }) {
-    const longest = (examples + 1) * EXAMPLE_TOKENS + subquestions * STEP_TOKENS + tokens
-    const queryBytes = contextBytes(model, Math.min(longest, model.config.contextLength))
+    const own = subquestions * STEP_TOKENS + tokens
+    const queryBytes = contextBytes(model, Math.min(examples * EXAMPLE_TOKENS, model.config.contextLength), own)
     return { prepareBytes: 0, heldBytes: 0, editBytes: sessionBytes(model, 1), queryBytes }
   },
 

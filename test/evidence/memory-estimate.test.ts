@@ -53,7 +53,7 @@ const MEASURED = {
   calinet: 211,
   ike: 311,
   memprompt: 235,
-  mello: 599,
+  mello: 650,
   scr: 240,
 }
 

@@ -1,6 +1,6 @@
 /** Facts as entries of a memory that stands beside the model: what memory methods have in common. */
 import type { Fact } from '../../facts/fact.ts'
-import { cacheBytes, type Footprint, forwardBytes, sessionBytes } from '../../models/footprint.ts'
+import { cacheBytes, type Footprint, forwardBytes, MOST_CACHE_BYTES, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { ContextEntry, Retrieval } from '../../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../../models/sentence-vectors.ts'
@@ -53,21 +53,25 @@ export function searchByCosine(model: LanguageModel, hparams: SimilarityHparams)
   return { by: 'cosine', vectors, above: 'layer' in vectors ? hparams.ownSimilarity : hparams.similarity }
 }
 
-/** Positions asked about at once after a context, of all rows. */
-const ASKED_TOKENS = 512
+/** Rows that are asked at once after a context, and what is a row's own: a question. */
+const ASKED_ROWS = 16
+const QUESTION_TOKENS = 32
 /** Caches of the rows' own positions at once: those fed, and those the runtime gives out. */
 const ROW_CACHES = 2
 /** One runs the context; scoring and writing after it are other graphs than without. */
 const SESSIONS = 3
 
-/** What asking after a text of so many tokens takes more than asking without, in bytes. */
-export function contextBytes(model: Footprint, tokens: number): number {
+/** What asking after a text of so many tokens takes more than asking without, in bytes; `own`: the tokens after it of each row. */
+export function contextBytes(model: Footprint, tokens: number, own = QUESTION_TOKENS): number {
   const { config } = model
-  const asked = { tokens: ASKED_TOKENS, attended: tokens, logits: 0 }
+  const asked = { tokens: ASKED_ROWS * QUESTION_TOKENS, attended: tokens, logits: 0 }
   const context = { tokens, attended: tokens, logits: 0 }
   // Rows attend to the context's keys and values without copies of their own.
-  const caches = cacheBytes(config, tokens + ROW_CACHES * ASKED_TOKENS, config.layers)
-  return sessionBytes(model, SESSIONS) + Math.max(forwardBytes(model, context), forwardBytes(model, asked)) + caches
+  const shared = cacheBytes(config, tokens, config.layers)
+  const rows = ROW_CACHES * Math.min(MOST_CACHE_BYTES, cacheBytes(config, ASKED_ROWS * own, config.layers))
+  return (
+    sessionBytes(model, SESSIONS) + Math.max(forwardBytes(model, context), forwardBytes(model, asked)) + shared + rows
+  )
 }
 
 /** An entry to be: the text that prompts are compared with, and what is put around those that find it. */
