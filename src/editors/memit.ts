@@ -22,6 +22,7 @@ import { checkFacts } from './steps/check-facts.ts'
 import { STATISTICS_HPARAMS } from './steps/covariance.ts'
 import { LAYER_RANGE_HPARAMS, type LayerRangeHparams, listLayers } from './steps/layer-range.ts'
 import {
+  LAMBDA_HPARAM,
   type MassEditHparams,
   type MassEditPreparation,
   massEditMemory,
@@ -54,13 +55,7 @@ export const memit: Editor<MemitHparams, MassEditPreparation> = {
     ...LAYER_RANGE_HPARAMS,
     ...TARGET_VALUE_HPARAMS,
     prefixes: { ...PREFIXES_HPARAM, reference: '[(10, 5)] in memit_main.py' },
-    lambda: {
-      meaning:
-        'weight of what the layer does to ordinary text against one new fact, as a multiple of the feed-forward width',
-      unit: '1',
-      range: [1e-6, 1e6],
-      reference: 'mom2_update_weight',
-    },
+    lambda: LAMBDA_HPARAM,
     ...STATISTICS_HPARAMS,
   },
 

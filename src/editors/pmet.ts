@@ -20,6 +20,7 @@ import { checkFacts } from './steps/check-facts.ts'
 import { STATISTICS_HPARAMS } from './steps/covariance.ts'
 import { LAYER_RANGE_HPARAMS, type LayerRangeHparams, listLayers } from './steps/layer-range.ts'
 import {
+  LAMBDA_HPARAM,
   type MassEditHparams,
   type MassEditPreparation,
   massEditMemory,
@@ -66,13 +67,7 @@ export const pmet: Editor<PmetHparams, MassEditPreparation> = {
       reference: '0.01 in compute_zs.py',
     },
     prefixes: { ...PREFIXES_HPARAM, reference: '[(10, 5)] in pmet_main.py' },
-    lambda: {
-      meaning:
-        'weight of what the layer does to ordinary text against one new fact, as a multiple of the feed-forward width',
-      unit: '1',
-      range: [1e-6, 1e6],
-      reference: 'mom2_update_weight',
-    },
+    lambda: LAMBDA_HPARAM,
     ...STATISTICS_HPARAMS,
   },
 

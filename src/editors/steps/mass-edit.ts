@@ -42,6 +42,15 @@ export const PREFIXES_HPARAM = {
   whole: true,
 } as const
 
+/** What λ means, where it is a setting by that name. */
+export const LAMBDA_HPARAM = {
+  meaning:
+    'weight of what the layer does to ordinary text against one new fact, as a multiple of the feed-forward width',
+  unit: '1',
+  range: [1e-6, 1e6],
+  reference: 'mom2_update_weight',
+} as const
+
 /** What a mass edit needs to know of a model before any fact; L says of a layer what a method knows of it. */
 export interface MassEditPreparation<L extends { readonly layer: number } = LayerCovariance> {
   /** The layers that are changed, in order. */
