@@ -34,7 +34,13 @@ export const CHAT_NEW_TOKENS = 32
 /** What a run is to do. */
 export interface PlanRequest {
   readonly model: ModelInfo
-  readonly data: { readonly name: string; readonly format: string; readonly facts: readonly Fact[] }
+  readonly data: {
+    readonly name: string
+    readonly format: string
+    readonly facts: readonly Fact[]
+    /** What methods may learn from, whichever cases are tried; null: the facts that have nothing to do with the cases. */
+    readonly learning: readonly Fact[] | null
+  }
   readonly methods: readonly MethodInfo[]
   readonly probes: readonly Probe[]
   /** How many facts to try; all, where there are fewer. */
@@ -100,6 +106,7 @@ export function makePlan(request: PlanRequest): Plan {
       format: request.data.format,
       cases: facts.map((fact) => fact.id),
       facts: request.data.facts.length,
+      ...(request.data.learning === null ? {} : { learning: hashOf(request.data.learning) }),
     },
     methods: request.methods,
     probes: request.probes.map(({ name, criterion, version }) => ({ name, criterion, version })),
@@ -108,7 +115,10 @@ export function makePlan(request: PlanRequest): Plan {
     machine: request.machine,
     versions: request.versions,
   }
-  const material = { text: request.text, facts: chooseMaterial(request.data.facts, edited) }
+  const { learning } = request.data
+  const learnt =
+    learning === null ? chooseMaterial(request.data.facts, edited) : chooseMaterial(learning, request.data.facts)
+  const material = { text: request.text, facts: learnt }
   return { info: { id: idOf(described), ...described }, facts, companions: edited.slice(facts.length), material }
 }
 
@@ -192,6 +202,7 @@ function idOf(info: Omit<RunInfo, 'id'>): string {
     schemaVersion: info.schemaVersion,
     model: info.model.id,
     data: info.data.hash,
+    learning: info.data.learning,
     cases: info.data.cases,
     // The order in which methods are named changes nothing; neither does what they are called.
     methods: info.methods

@@ -125,6 +125,8 @@ export interface DataInfo {
   readonly cases: readonly string[]
   /** How many facts the data set holds in all. */
   readonly facts: number
+  /** Hash of the facts that methods learn from, where these are a set of their own. */
+  readonly learning?: string | undefined
 }
 
 /** The settings that all methods of a run share. */

@@ -103,6 +103,7 @@ export const RUN_INFO = z.object({
     format: z.string(),
     cases: z.array(z.string()),
     facts: z.int(),
+    learning: z.string().optional(),
   }),
   methods: z.array(
     z.object({

@@ -8,6 +8,7 @@ import type { Templates } from './build-words.ts'
 import { type Collection, createCollector } from './collect.ts'
 import { counterfact } from './counterfact.ts'
 import { counterfactFlat } from './counterfact-flat.ts'
+import type { Fact } from './fact.ts'
 import { knowedit } from './knowedit.ts'
 import { knoweditWikibio } from './knowedit-wikibio.ts'
 import { mquake } from './mquake.ts'
@@ -35,7 +36,7 @@ export const FACT_SETS = {
   'world:probe': 'countries, cities, currencies, states of the US and chemical elements: the part for trying methods',
   'world:confirm': 'the part of world for trying the best ones again',
   'world:prepare': 'the part of world for choosing sites and settings',
-  'world:train': 'the part of world for methods that learn from facts',
+  'world:train': 'the part of world that methods learn from when another is tried',
   world: 'all of world',
   countries: 'capitals, currencies and languages of countries',
 } as const satisfies Record<string, string>
@@ -69,6 +70,19 @@ export async function readFacts(file: string): Promise<FactFile> {
     return { value, where: { file, record: at + 1, line: at + 1 } }
   })
   return collectFacts(whichedit, records, file)
+}
+
+/** The part of world that methods learn from, whichever other part is tried. */
+const LEARNING_SET = 'world:train' satisfies keyof typeof FACT_SETS
+const TRIED_PARTS: readonly string[] = [
+  'world:probe',
+  'world:confirm',
+  'world:prepare',
+] satisfies (keyof typeof FACT_SETS)[]
+
+/** The facts that ship for methods to learn from where a part of world is tried; null for others, which have themselves only. */
+export async function readLearningFacts(file: string): Promise<readonly Fact[] | null> {
+  return TRIED_PARTS.includes(file) ? (await readFacts(LEARNING_SET)).facts : null
 }
 
 /** Reads facts from the text of a file; `file` is named in errors. @throws as {@link readFacts}, without the first two. */

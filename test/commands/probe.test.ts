@@ -75,17 +75,17 @@ describe('probe', () => {
   })
 
   test('leaves out what cannot fit, with numbers, and runs the others', async () => {
-    const first = await run('none,ike', '--max-memory', '96 MB', '--json')
+    const first = await run('none,ike', '--max-memory', '60 MB', '--json')
     expect(first).toMatchObject({ exit: 0 })
     const { cases, failures, run: id } = JSON.parse(first.stdout)
     expect(cases).toEqual({ done: 2, total: 4 })
     const message = expect.stringMatching(
-      /^IKE: expected at least \S+ MiB of memory \(\S+ KiB of weights, up to \S+ MiB to work\), found a limit of 91\.6 MiB\./,
+      /^IKE: expected at least \S+ MiB of memory \(\S+ KiB of weights, up to \S+ MiB to work\), found a limit of 57\.2 MiB\./,
     )
     expect(failures).toEqual([
       { method: 'ike', regime: 'single', kind: 'failure', factId: null, stage: 'prepare', code: 'E_MEMORY', message },
     ])
-    const told = await run('none,ike', '--max-memory', '96 MB')
+    const told = await run('none,ike', '--max-memory', '60 MB')
     expect(told.stderr).toMatch(/^Left out: IKE: expected at least/m)
     expect(told.stdout).toMatch(/ 1 failed; --retry-errors tries them again\.$/m)
     const ranked = await runBin(['rank', '--run', id, '--json'], where())

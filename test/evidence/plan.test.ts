@@ -19,7 +19,7 @@ const FACTS = makeFacts(30).slice(10)
 const STUB = { name: 'stub', title: 'Stub', family: 'control', version: 1, hparams: { b: 2, a: 1 } } as const
 const REQUEST: PlanRequest = {
   model: INFO.model,
-  data: { name: 'facts.json', format: 'whichedit', facts: FACTS },
+  data: { name: 'facts.json', format: 'whichedit', facts: FACTS, learning: null },
   methods: [STUB, { ...STUB, name: 'other' }],
   probes: [PROBES.reliability, PROBES.neighbours],
   cases: 4,
@@ -49,6 +49,23 @@ describe('a plan', () => {
     const { facts, material } = makePlan({ ...REQUEST, cases: 99 })
     expect(facts).toHaveLength(20)
     expect(material.facts).toEqual([])
+  })
+
+  test('lets methods learn from a set of its own, the same whichever cases are tried', () => {
+    const aside = [FACTS[0], FACTS[19]].flatMap((fact) => fact ?? [])
+    const data = { ...REQUEST.data, facts: FACTS.slice(0, 10), learning: [...aside, ...FACTS.slice(12)] }
+    const plan = makePlan({ ...REQUEST, data })
+    // The first is one of those that are tried, if not now then with another seed.
+    expect(plan.material.facts).toEqual([FACTS[19], ...FACTS.slice(12)])
+    const other = makePlan({ ...REQUEST, data, settings: { ...REQUEST.settings, seed: 99 }, cases: 2 })
+    expect(other.facts).not.toEqual(plan.facts)
+    expect(other.material).toEqual(plan.material)
+  })
+
+  test('is another run where methods learn from other facts', () => {
+    const idWith = (learning: typeof FACTS | null) =>
+      makePlan({ ...REQUEST, data: { ...REQUEST.data, learning } }).info.id
+    expect(new Set([idWith(null), idWith(FACTS), idWith(FACTS.slice(1))]).size).toBe(3)
   })
 
   test('has an id of 16 hexadecimal digits', () => {

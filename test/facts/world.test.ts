@@ -8,7 +8,7 @@ import { continents, countries, languages } from 'countries-list'
 import { currencies } from 'countries-list/currencies'
 import { describe, expect, test } from 'vitest'
 import type { Fact } from '../../src/facts/fact.ts'
-import { readFacts } from '../../src/facts/index.ts'
+import { readFacts, readLearningFacts } from '../../src/facts/index.ts'
 import { expandWorld, WORLD_SPLITS } from '../../src/facts/world.ts'
 
 interface Row {
@@ -406,4 +406,16 @@ test('tells a defect where a file of the world lacks something', () => {
 
 test.each(['world:', 'world:other', 'world:probe:x', 'World'])('knows no set %s', async (name) => {
   await expect(readFacts(name)).rejects.toThrow(/E_FACTS_MISSING|expected a file of facts.*world:probe, world:confirm/)
+})
+
+test.each(['world:probe', 'world:confirm', 'world:prepare'])(
+  'methods learn from what ships for that: %s',
+  async (name) => {
+    const { facts: train } = await readFacts('world:train')
+    expect(await readLearningFacts(name)).toEqual(train)
+  },
+)
+
+test.each(['world', 'world:train', 'countries'])('methods learn from the rest of the set itself: %s', async (name) => {
+  expect(await readLearningFacts(name)).toBeNull()
 })

@@ -24,7 +24,7 @@ export function makeStubPlan(options: StubPlan): Plan {
   const quiet = { wrong: 'never', at: '', delayMs }
   return makePlan({
     model,
-    data: { name: 'stub', format: 'stub', facts: makeFacts(cases) },
+    data: { name: 'stub', format: 'stub', facts: makeFacts(cases), learning: null },
     methods: methods.map((name) => ({
       name,
       title: `Stub ${name}`,

@@ -19,7 +19,7 @@ import {
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { type Sharing, shareMachine } from '../../evidence/side-by-side.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
-import { readFacts } from '../../facts/index.ts'
+import { readFacts, readLearningFacts } from '../../facts/index.ts'
 import { inChat } from '../../models/chat-template.ts'
 import { measureWeights } from '../../models/footprint.ts'
 import { findEncoder, openNetwork } from '../../models/index.ts'
@@ -147,7 +147,7 @@ async function planProbing(
   const notice = noticeOf(found.config)
   const plan = makePlan({
     model: { id, name, architecture, layers, width, ...(notice === null ? {} : { notice }) },
-    data: { name: request.facts, format: format.name, facts },
+    data: { name: request.facts, format: format.name, facts, learning: await readLearningFacts(request.facts) },
     methods,
     probes: Object.values(PROBES),
     cases: request.cases,

@@ -5,7 +5,7 @@ import { keepKnownFacts } from '../../../dist/evidence/known-facts.js'
 import { ITEMS_PER_PROBE, MAX_NEW_TOKENS, planItems } from '../../../dist/evidence/plan.js'
 import { askAll, readUnedited } from '../../../dist/evidence/readings.js'
 import { chooseCases, chooseMaterial } from '../../../dist/facts/cases.js'
-import { readFacts } from '../../../dist/facts/index.js'
+import { readFacts, readLearningFacts } from '../../../dist/facts/index.js'
 import { PROBES } from '../../../dist/probes/index.js'
 import { percent, table } from './table.mjs'
 
@@ -15,10 +15,10 @@ const probes = Object.values(PROBES)
 
 export async function measureEdits({ model, options, ctx }) {
   const { facts: all } = await readFacts(options.facts)
-  const { facts: train } = await readFacts('world:train')
+  const learning = await readLearningFacts(options.facts)
   const drawn = chooseCases(all, 3 * Number(options.cases), ctx.random)
   const cases = (await keepKnownFacts(model, drawn)).slice(0, Number(options.cases))
-  const material = { text: null, facts: chooseMaterial([...all, ...train], cases) }
+  const material = { text: null, facts: learning === null ? chooseMaterial(all, cases) : chooseMaterial(learning, all) }
   const asked = []
   for (const fact of cases) {
     const items = planItems(fact, probes, ITEMS_PER_PROBE, ctx.random)
