@@ -16,6 +16,7 @@ import {
   type Plan,
   pendingJobs,
 } from '../../evidence/plan.ts'
+import { type PreparedMethod, prepareMethods } from '../../evidence/prepare-methods.ts'
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { type Sharing, shareMachine } from '../../evidence/side-by-side.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
@@ -88,7 +89,7 @@ export async function probe(request: ProbingRequest, ctx: Context, host: Probing
       places,
       cacheDir: ctx.cacheDir,
       sharing,
-      entry: join(host.config.root, 'bin', 'lane.js'),
+      entry: laneEntry(host.config),
       signal: ctx.signal,
       report: host.onEvent,
     })
@@ -98,6 +99,34 @@ export async function probe(request: ProbingRequest, ctx: Context, host: Probing
   } finally {
     await store.close()
   }
+}
+
+/** Who watches preparations, and where the program lies. */
+export type PreparingHost = Pick<ProbingHost, 'config' | 'onEvent'>
+
+/**
+ * Makes what methods prepare, as probing the same would, and keeps it in the cache.
+ * @throws an Interruption when stopped; what the files, the model or the disk raise
+ */
+export async function prepare(request: ProbingRequest, ctx: Context, host: PreparingHost): Promise<PreparedMethod[]> {
+  const memoryBytes = memoryForModel(request.maxMemory ?? null)
+  const { plan, unfit } = await planProbing(request, ctx, { ...host, memoryBytes })
+  return prepareMethods({
+    plan,
+    unfit,
+    model: request.model,
+    chat: request.chat ?? false,
+    memoryBytes,
+    places: modelPlaces(),
+    cacheDir: ctx.cacheDir,
+    entry: laneEntry(host.config),
+    signal: ctx.signal,
+    report: host.onEvent,
+  })
+}
+
+function laneEntry({ root }: ProbingHost['config']): string {
+  return join(root, 'bin', 'lane.js')
 }
 
 /** A plan, and what cannot be part of it. */
