@@ -1,4 +1,5 @@
 /** The model that ships with the product, so that everything works with no download, and what such a model says of itself. */
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { JsonObject } from './json.ts'
 
@@ -22,6 +23,12 @@ export const SHIPPED_MODELS: readonly ShippedModel[] = [
     path: fileURLToPath(new URL('../../models/atlas', import.meta.url)),
   },
 ]
+
+/** Where what was prepared for a model lies, if it is one that ships; named as `--model` takes it. */
+export function shippedPreparations(reference: string): string | null {
+  const found = SHIPPED_MODELS.find(({ name }) => name === reference)
+  return found === undefined ? null : join(found.path, 'prepared')
+}
 
 /** What its `config.json` wants said with every result of a model (`notice`), in one line; null: nothing. */
 export function noticeOf({ notice }: JsonObject): string | null {

@@ -18,6 +18,7 @@ import {
 } from '../../evidence/plan.ts'
 import { type PreparedMethod, prepareMethods } from '../../evidence/prepare-methods.ts'
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
+import { takeShippedPreparations } from '../../evidence/shipped-preparations.ts'
 import { type Sharing, shareMachine } from '../../evidence/side-by-side.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
 import { readFacts, readLearningFacts } from '../../facts/index.ts'
@@ -25,7 +26,7 @@ import { inChat } from '../../models/chat-template.ts'
 import { measureWeights } from '../../models/footprint.ts'
 import { findEncoder, openNetwork } from '../../models/index.ts'
 import { describeModel } from '../../models/locate.ts'
-import { noticeOf } from '../../models/shipped.ts'
+import { noticeOf, shippedPreparations } from '../../models/shipped.ts'
 import { PROBES } from '../../probes/index.ts'
 import { Interruption } from './failure.ts'
 import { type Fit, type Room, reasonNotToFit } from './fit.ts'
@@ -163,6 +164,8 @@ async function planProbing(
     availableBytes,
   })
   const files = await found.open()
+  const shipped = shippedPreparations(request.model)
+  if (shipped !== null) await takeShippedPreparations(shipped, ctx.cacheDir)
   ctx.signal.throwIfAborted()
   const isSearching = ({ needs }: Editor): boolean => needs.includes('sentence-vectors')
   const encoder = request.methods.some(isSearching) ? await findEncoder(ctx, modelPlaces()) : null
