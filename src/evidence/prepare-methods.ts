@@ -68,8 +68,8 @@ async function prepareMethod(request: PreparingRequest, { name, title, hparams }
     const values = { title, how: end.how, hint: end.hint, stage: 'its preparation' }
     return failed(name, new WhicheditError('E_LANE_DIED', values))
   }
-  const valueOf = (cost: CostRecord['cost']): number => costs.find((record) => record.cost === cost)?.value ?? 0
-  return { method: name, seconds: valueOf('prepare'), peakBytes: valueOf('memory') }
+  const costOf = (cost: CostRecord['cost']): number => costs.find((record) => record.cost === cost)?.value ?? 0
+  return { method: name, seconds: costOf('prepare'), peakBytes: costOf('memory') }
 }
 
 function failed(
