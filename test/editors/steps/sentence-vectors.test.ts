@@ -5,6 +5,7 @@ import { cachedSentenceVectors, orderByCosine } from '../../../src/editors/steps
 import type { OpenModel } from '../../../src/models/index.ts'
 import { sentenceVectors } from '../../../src/models/sentence-vectors.ts'
 import { tensor } from '../../../src/tensor/tensor.ts'
+import { expectClose } from '../../support/close.ts'
 import { openTinyModel, testContext } from '../../support/tiny-model.ts'
 
 const TEXTS = ['The capital of France is Paris', 'People in Japan speak', '']
@@ -15,12 +16,15 @@ beforeAll(async () => {
 })
 afterAll(() => model.close())
 
+/** Texts run beside others are padded, which changes the last bits of sums. */
+const BESIDE_OTHERS = { relative: 1e-5 }
+
 test('are the vectors of the texts, one a row', async () => {
   const vectors = await cachedSentenceVectors(model, { layer: 1 }, TEXTS, testContext())
   expect(vectors.shape).toEqual([3, model.config.width])
   for (const [i, text] of TEXTS.entries()) {
     const row = vectors.data.subarray(i * model.config.width, (i + 1) * model.config.width)
-    expect(row).toEqual((await sentenceVectors(model, { layer: 1 }, [text])).data)
+    expectClose(row, (await sentenceVectors(model, { layer: 1 }, [text])).data, BESIDE_OTHERS, text)
   }
 })
 
