@@ -21,12 +21,13 @@ import type {
 } from './model.ts'
 import type { Patch } from './patch.ts'
 import { type ComputePrefix, freshPrefix, groupByStart, keepPrefix } from './prefix.ts'
-import { putIntoContext } from './retrieval.ts'
+import { type Asked, putIntoContext } from './retrieval.ts'
 import { type Engine, runRequest } from './run.ts'
 import { type ScoreRow, scoreRows } from './score.ts'
 import { noticeOf } from './shipped.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import type { ModelFiles } from './weights.ts'
+import type { Prefix } from './window.ts'
 
 /** Tokens of one run of `score` and rows of one run of `generate`: enough to fill the products, little enough memory. */
 const SCORE_TOKENS = 1024
@@ -42,7 +43,16 @@ interface Core {
 /** A prompt as it is asked. */
 interface EncodedPrompt {
   readonly ids: Int32Array
+  /** Whether it is asked of the weights with the memory's adapters. */
+  readonly adapted: boolean
   readonly loopFailed: boolean
+}
+
+/** Prompts that are asked together, by their indices: of the same weights, and after the same beginning where they have one. */
+interface AskedGroup {
+  readonly indices: readonly number[]
+  readonly edits: Edits
+  readonly prefix: Prefix | null
 }
 
 /** Opens the unedited model over its engine, with an encoder of sentences where there is one. */
@@ -63,31 +73,47 @@ function makeModel(
   const { tokenizer } = files
   const { config } = engine.network
   const patch = mergePatches(patches)
+  const adapters = patch.context?.adapters ?? []
   let applied: Promise<Edits> | null = null
+  let adapted: Promise<Edits> | null = null
 
   const edits = (): Promise<Edits> => {
     applied ??= applyDense(files, engine.network, patch)
     return applied
   }
+  const adaptedEdits = (): Promise<Edits> => {
+    adapted ??= applyDense(files, engine.network, mergePatches([...patches, { parts: adapters, report: {} }]))
+    return adapted
+  }
 
   const encodePrompts = async (prompts: readonly string[]): Promise<EncodedPrompt[]> => {
-    const asked =
+    const asked: readonly Asked[] =
       patch.context === null
-        ? prompts.map((text) => ({ text, loopFailed: false }))
+        ? prompts.map((text) => ({ text, found: false, loopFailed: false }))
         : await putIntoContext(makeModel(core, [], patch.context.loop && keepPrefix(engine)), patch.context, prompts)
     return Promise.all(
-      asked.map(async ({ text, loopFailed }) => {
+      asked.map(async ({ text, found, loopFailed }) => {
         const { ids } = await tokenizer.encode(text)
-        return { ids: ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0]), loopFailed }
+        return {
+          ids: ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0]),
+          adapted: found && adapters.length > 0,
+          loopFailed,
+        }
       }),
     )
   }
 
-  /** Prompts that begin alike, by their indices, with their beginning computed once. */
-  async function* startingAlike(prompts: readonly Int32Array[]) {
-    for (const group of groupByStart(prompts)) {
-      const own = group.flatMap((index) => prompts[index] ?? [])
-      yield { group, prefix: await computePrefix(await edits(), own) }
+  /** All prompts in groups, with what they begin with computed once. */
+  async function* groupPrompts(prompts: readonly EncodedPrompt[]): AsyncGenerator<AskedGroup> {
+    for (const adapted of [false, true]) {
+      const among = prompts.flatMap((prompt, index) => (prompt.adapted === adapted ? [{ index, ids: prompt.ids }] : []))
+      if (among.length === 0) continue
+      const given = await (adapted ? adaptedEdits() : edits())
+      for (const group of groupByStart(among.map(({ ids }) => ids))) {
+        const own = group.flatMap((place) => among[place] ?? [])
+        const rows = own.map(({ ids }) => ids)
+        yield { indices: own.map(({ index }) => index), edits: given, prefix: await computePrefix(given, rows) }
+      }
     }
   }
 
@@ -107,14 +133,14 @@ function makeModel(
       const targets = await Promise.all(queries.map(({ target }) => tokenizer.encodeContinuation(spaced(target))))
       const rows = prompts.map(({ ids }, i) => ({ prompt: ids, target: targets[i] ?? new Int32Array(0) }))
       const scores: TargetScore[] = []
-      for await (const { group, prefix } of startingAlike(prompts.map(({ ids }) => ids))) {
-        const own = group.flatMap((index) => rows[index] ?? [])
+      for await (const { indices, edits, prefix } of groupPrompts(prompts)) {
+        const own = indices.flatMap((index) => rows[index] ?? [])
         const lengthOf = ({ prompt, target }: ScoreRow) => prompt.length + target.length - (prefix?.length ?? 0)
         for (const chunk of chunksByLength(own, lengthOf, SCORE_TOKENS)) {
           const asked = chunk.map(({ item }) => item)
-          const found = await scoreRows(engine, await edits(), asked, prefix)
+          const found = await scoreRows(engine, edits, asked, prefix)
           for (const [i, { index }] of chunk.entries()) {
-            const [place, score] = [group[index], found[i]]
+            const [place, score] = [indices[index], found[i]]
             if (place !== undefined && score !== undefined) scores[place] = score
           }
         }
@@ -127,19 +153,19 @@ function makeModel(
       const rows = encoded.map(({ ids }) => ids)
       const written: Generation[] = []
       const isEnd = (_: number, ids: readonly number[]) => endsText(tokenizer, ids, options.stop ?? [])
-      for await (const { group, prefix } of startingAlike(rows)) {
-        const own = group.flatMap((index) => rows[index] ?? [])
+      for await (const { indices, edits, prefix } of groupPrompts(encoded)) {
+        const own = indices.flatMap((index) => rows[index] ?? [])
         // What rows share is kept once.
         const lengthOf = (row: Int32Array) => row.length - (prefix?.length ?? 0)
         const longest = Math.max(...own.map(lengthOf))
         const limit = Math.min(GENERATE_ROWS * longest, MOST_CACHE_BYTES / cacheBytes(config, 1, config.layers))
         for (const chunk of chunksByLength(own, lengthOf, limit)) {
           const job = { ...options, prompts: chunk.map(({ item }) => item), prefix, isEnd }
-          const found = await generateIds(engine, await edits(), job)
+          const found = await generateIds(engine, edits, job)
           for (const [i, { index }] of chunk.entries()) {
             const all = found[i] ?? []
             const ids = tokenizer.endsOfText.includes(all.at(-1) ?? -1) ? all.slice(0, -1) : all
-            const place = group[index]
+            const place = indices[index]
             if (place === undefined) continue
             const text = await tokenizer.decodeContinuation(ids)
             written[place] = { ids, text, ...(encoded[place]?.loopFailed ? { loopFailed: true } : {}) }
@@ -206,7 +232,8 @@ function hashable(value: unknown): string | Uint8Array {
   const data = typeof value === 'object' && value !== null && 'data' in value ? value.data : null
   if (data instanceof Float32Array) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   return JSON.stringify(value, (_, inner: unknown) => {
-    if (inner instanceof Float32Array) return [...inner]
+    // As text, the numbers of adapters would take longer than asking the model.
+    if (inner instanceof Float32Array) return createHash('sha256').update(inner).digest('hex')
     const isObject = typeof inner === 'object' && inner !== null && !Array.isArray(inner)
     return isObject ? Object.fromEntries(inOrder(inner)) : inner
   })

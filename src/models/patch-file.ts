@@ -17,8 +17,10 @@ import {
   type CodebookPart,
   type ContextEntry,
   type ContextPart,
+  type LowRankPart,
   type NeuronsPart,
   type Patch,
+  type Retrieval,
   UNIT_ACTIVATIONS,
 } from './patch.ts'
 
@@ -31,13 +33,20 @@ const MAX_DIMENSIONS = 4
 /** What a shape's numbers may be: enough for every weight, little enough that their product stays exact. */
 const MAX_SIZE = 2 ** 26
 
+type LowRankOf<T> = Omit<LowRankPart, 'left' | 'right'> & { left: T; right: T }
+type ScopeRetrieval = Retrieval & { by: 'scope' }
+
 /** A part whose tensors are, or stand for, `T`. */
 type PartOf<T> =
-  | { kind: 'low-rank'; weight: string; left: T; right: T }
+  | LowRankOf<T>
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
   | (Pick<NeuronsPart, 'kind' | 'layer' | 'activation'> & { input: T; biases: T; output: T })
-  | (Omit<ContextPart, 'entries'> & { entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[] })
+  | (Omit<ContextPart, 'retrieval' | 'adapters' | 'entries'> & {
+      retrieval: Exclude<Retrieval, { by: 'scope' }> | (Omit<ScopeRetrieval, 'map'> & { map: T })
+      adapters?: readonly LowRankOf<T>[] | undefined
+      entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[]
+    })
 
 /** What stands for a tensor in the header. */
 type Shaped = Pick<Tensor, 'shape'>
@@ -46,8 +55,9 @@ const sizes = z.array(z.int().min(0).max(MAX_SIZE))
 const shape = (dimensions: number) => z.strictObject({ shape: sizes.length(dimensions) })
 const vectorSource = z.union([z.strictObject({ encoder: z.string() }), z.strictObject({ layer: z.int().min(0) })])
 const asked = { candidates: z.int().min(1), ask: z.string() }
+const lowRank = z.strictObject({ kind: z.literal('low-rank'), weight: z.string(), left: shape(2), right: shape(2) })
 const part = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('low-rank'), weight: z.string(), left: shape(2), right: shape(2) }),
+  lowRank,
   z.strictObject({ kind: z.literal('dense'), weight: z.string(), delta: shape(2) }),
   z.strictObject({
     kind: z.literal('codebook'),
@@ -69,6 +79,7 @@ const part = z.discriminatedUnion('kind', [
     kind: z.literal('context'),
     retrieval: z.discriminatedUnion('by', [
       z.strictObject({ by: z.literal('cosine'), vectors: vectorSource, above: z.number().nullable() }),
+      z.strictObject({ by: z.literal('scope'), vectors: vectorSource, map: shape(2), above: z.number() }),
       z.strictObject({ by: z.literal('letters'), below: z.number() }),
     ]),
     confirmation: z
@@ -85,6 +96,7 @@ const part = z.discriminatedUnion('kind', [
         maxNewTokens: z.int().min(1),
       })
       .optional(),
+    adapters: z.array(lowRank).optional(),
     entries: z.array(
       z.strictObject({
         key: z.string(),
@@ -161,16 +173,27 @@ function readHeader(bytes: Uint8Array): z.infer<typeof header> & { end: number }
 function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
   switch (part.kind) {
     case 'low-rank':
-      return { ...part, left: map(part.left), right: map(part.right) }
+      return mapFactors(part, map)
     case 'dense':
       return { ...part, delta: map(part.delta) }
     case 'codebook':
       return { ...part, keys: map(part.keys), values: map(part.values), radii: map(part.radii) }
     case 'neurons':
       return { ...part, input: map(part.input), biases: map(part.biases), output: map(part.output) }
-    case 'context':
-      return { ...part, entries: part.entries.map((entry) => ({ ...entry, vector: map(entry.vector) })) }
+    case 'context': {
+      const { retrieval, adapters, entries, ...rest } = part
+      return {
+        ...rest,
+        retrieval: retrieval.by === 'scope' ? { ...retrieval, map: map(retrieval.map) } : retrieval,
+        ...(adapters === undefined ? {} : { adapters: adapters.map((adapter) => mapFactors(adapter, map)) }),
+        entries: entries.map((entry) => ({ ...entry, vector: map(entry.vector) })),
+      }
+    }
   }
+}
+
+function mapFactors<A, B>(part: LowRankOf<A>, map: (value: A) => B): LowRankOf<B> {
+  return { ...part, left: map(part.left), right: map(part.right) }
 }
 
 /** The same state, if there is one, with other tensors. */
@@ -184,9 +207,7 @@ function mapState<A, B>(
 
 /** That the tensors of a part fit each other; whether they fit a model is the model's to say. */
 function checkShapes(part: PartOf<Tensor>): void {
-  if (part.kind === 'low-rank' && part.left.shape[1] !== part.right.shape[0]) {
-    throw damaged(`a right factor of ${part.left.shape[1]} rows for ${part.weight}`, `${part.right.shape[0]}`)
-  }
+  if (part.kind === 'low-rank') checkFactors(part)
   if (part.kind === 'codebook') {
     const counts = [part.keys.shape[0], part.values.shape[0], part.radii.shape[0], part.labels.length]
     if (new Set(counts).size > 1) throw damaged('as many keys as values, radii and labels', counts.join(', '))
@@ -199,9 +220,17 @@ function checkShapes(part: PartOf<Tensor>): void {
     const widths = [part.input.shape[0], part.output.shape[1]]
     if (new Set(widths).size > 1) throw damaged('an input and an output of one width', widths.join(', '))
   }
-  if (part.kind === 'context' && new Set(part.entries.map(({ vector }) => vector.shape[0])).size > 1) {
-    throw damaged('vectors of one length', 'several lengths')
+  if (part.kind === 'context') {
+    part.adapters?.forEach(checkFactors)
+    const lengths = part.entries.map(({ vector }) => vector.shape[0])
+    if (part.retrieval.by === 'scope') lengths.push(part.retrieval.map.shape[1])
+    if (new Set(lengths).size > 1) throw damaged('vectors of one length', 'several lengths')
   }
+}
+
+function checkFactors({ weight, left, right }: LowRankOf<Tensor>): void {
+  if (left.shape[1] === right.shape[0]) return
+  throw damaged(`a right factor of ${left.shape[1]} rows for ${weight}`, `${right.shape[0]}`)
 }
 
 function requireFinite(data: Float32Array): void {

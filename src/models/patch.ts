@@ -78,12 +78,20 @@ export interface NeuronsPart extends Units {
 export type VectorSource = { readonly encoder: string } | { readonly layer: number }
 
 /**
- * How a prompt finds an entry of a memory: the one whose vector has the largest cosine with the prompt's, or whose key takes the
- * fewest changed letters (Levenshtein, both as `plainLetters` has them). A bound may let it find none: the cosine must lie above,
- * the number of letters below.
+ * How a prompt finds an entry of a memory. A bound may let it find none: what is large must lie above it, what is small below.
+ *   cosine    the largest cosine of their vectors
+ *   scope     the largest exp(−‖z − z′‖²), z = v·map of a vector v scaled to length one; an entry's vector is its z [r]
+ *   letters   the fewest changed letters of its key (Levenshtein, both as `plainLetters` has them)
  */
 export type Retrieval =
   | { readonly by: 'cosine'; readonly vectors: VectorSource; readonly above: number | null }
+  | {
+      readonly by: 'scope'
+      readonly vectors: VectorSource
+      /** [D, r] */
+      readonly map: Tensor
+      readonly above: number
+    }
   | { readonly by: 'letters'; readonly below: number }
 
 /**
@@ -119,7 +127,7 @@ export interface ContextEntry {
   readonly key: string
   /** The fact in a sentence, as it is shown where the model confirms it. */
   readonly sentence: string
-  /** What prompts are compared with [D]; [0] where letters are. */
+  /** What prompts are compared with [D], on a map [r]; [0] where letters are. */
   readonly vector: Tensor
   readonly before: string
   readonly after: string
@@ -137,6 +145,8 @@ export interface ContextPart {
   readonly confirmation: Confirmation | null
   /** Absent: a prompt itself finds its entry. */
   readonly loop?: QuestionLoop
+  /** Added to the weights for prompts that have found an entry, and for no others. Absent: nothing. */
+  readonly adapters?: readonly LowRankPart[]
   /** Newest first. */
   readonly entries: readonly ContextEntry[]
 }

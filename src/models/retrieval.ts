@@ -1,9 +1,10 @@
 /** What a memory makes of a prompt: which of its entries the prompt finds, and the text that is then asked instead. */
 import { distance } from 'fastest-levenshtein'
-import { rowsOf } from '../tensor/tensor.ts'
+import { multiplyRow, norm, subtract } from '../tensor/linalg.ts'
+import { rowsOf, type Tensor, zeros } from '../tensor/tensor.ts'
 import { confirm } from './confirmation.ts'
 import type { LanguageModel } from './model.ts'
-import type { ContextEntry, ContextPart, Patch } from './patch.ts'
+import type { ContextEntry, ContextPart, Patch, Retrieval } from './patch.ts'
 import { plainLetters } from './plain-letters.ts'
 import { answerInSteps } from './question-loop.ts'
 import { cosine, sentenceVectors } from './sentence-vectors.ts'
@@ -11,6 +12,8 @@ import { cosine, sentenceVectors } from './sentence-vectors.ts'
 /** What is asked for a prompt. */
 export interface Asked {
   readonly text: string
+  /** Whether it has found an entry, whose text is around it. */
+  readonly found: boolean
   /** Its steps failed: it is asked as it is. */
   readonly loopFailed: boolean
 }
@@ -29,13 +32,45 @@ export async function putIntoContext(
   const { entries, loop } = context
   if (loop !== undefined && entries.length > 0) {
     const texts = await answerInSteps(model, loop, prompts, (asked) => findEntries(model, context, asked))
-    return prompts.map((prompt) => ({ text: texts.get(prompt) ?? prompt, loopFailed: !texts.has(prompt) }))
+    return prompts.map((prompt) => {
+      const found = texts.has(prompt)
+      return { text: texts.get(prompt) ?? prompt, found, loopFailed: !found }
+    })
   }
-  const found = await findEntries(model, context, prompts)
+  const nearest = await findEntries(model, context, prompts)
   return prompts.map((prompt, i) => {
-    const entry = found[i] ?? null
-    return { text: entry === null ? prompt : entry.before + prompt + entry.after, loopFailed: false }
+    const entry = nearest[i] ?? null
+    const text = entry === null ? prompt : entry.before + prompt + entry.after
+    return { text, found: entry !== null, loopFailed: false }
   })
+}
+
+/** What a search compares texts by, one row each: sentence vectors, or what its map makes of them; of letters, nothing. @throws E_ENCODER */
+export async function comparedVectors(
+  model: LanguageModel,
+  retrieval: Retrieval,
+  texts: readonly string[],
+): Promise<Tensor> {
+  if (retrieval.by === 'letters') return zeros([texts.length, 0])
+  const vectors = await sentenceVectors(model, retrieval.vectors, texts)
+  return retrieval.by === 'cosine' ? vectors : putOnMap(vectors, retrieval.map)
+}
+
+/** The place of each vector [R, D], scaled to length one, on a map [D, r]: [R, r]. */
+export function putOnMap(vectors: Tensor, map: Tensor): Tensor {
+  const width = map.shape[1] ?? 0
+  const places = zeros([vectors.shape[0] ?? 0, width])
+  rowsOf(vectors).forEach(({ data }, i) => {
+    const length = norm(data) || 1
+    places.data.set(
+      multiplyRow(
+        data.map((value) => value / length),
+        map,
+      ),
+      i * width,
+    )
+  })
+  return places
 }
 
 /** The entry that each prompt finds: the nearest, or the one that the model confirms. */
@@ -65,9 +100,15 @@ async function findNear(
       return byLikeness(entries, (entry) => -letters(entry), -retrieval.below)
     })
   }
-  const queries = await sentenceVectors(model, retrieval.vectors, prompts)
+  const queries = await comparedVectors(model, retrieval, prompts)
   const above = retrieval.above ?? Number.NEGATIVE_INFINITY
-  return rowsOf(queries).map((query) => byLikeness(entries, ({ vector }) => cosine(vector, query), above))
+  const likeness = retrieval.by === 'cosine' ? cosine : nearness
+  return rowsOf(queries).map((query) => byLikeness(entries, ({ vector }) => likeness(vector, query), above))
+}
+
+/** The likeness of two places on a map: 1 where they are the same. */
+function nearness({ data: one }: Tensor, { data: other }: Tensor): number {
+  return Math.exp(-(norm(subtract(one, other)) ** 2))
 }
 
 /** Entries above a likeness, from the likest on; among equals, in their order. */

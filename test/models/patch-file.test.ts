@@ -49,6 +49,15 @@ const PATCH: Patch = {
       loop: { format: 'constrained', examples: 'Question: "x"\n\n', subquestions: 3, maxNewTokens: 64 },
       entries: [{ key: 'a', sentence: 'A.', before: '', after: '', vector: numbers([0]) }],
     },
+    {
+      kind: 'context',
+      retrieval: { by: 'scope', vectors: { encoder: 'e' }, map: numbers([3, 2], 1, 2, 3, 4, 5, 6), above: 0.5 },
+      confirmation: null,
+      adapters: [
+        { kind: 'low-rank', weight: 'a.weight', left: numbers([3, 1], 7, 8, 9), right: numbers([1, 2], -1, 0) },
+      ],
+      entries: [{ key: 'a', sentence: 'A.', before: 'A. ', after: '', vector: numbers([2], 0, 1) }],
+    },
   ],
   report: { lossLast: 0.1 + 0.2, entries: 2 },
 }
@@ -137,6 +146,16 @@ describe('a damaged or hostile file', () => {
       'an output of another width',
       withHeader((text) => text.replace('"shape":[2,3]', '"shape":[1,3]').replace('"shape":[3,2]', '"shape":[3,3]')),
       'of one width',
+    ],
+    [
+      'adapters that do not meet',
+      withHeader((text) => text.replace(/("adapters".*?)\[3,1\](.*?)\[1,2\]/, '$1[1,3]$2[1,2]')),
+      'a right factor of 3 rows for a.weight',
+    ],
+    [
+      'a place that is not on its map',
+      withHeader((text) => text.replace('"map":{"shape":[3,2]}', '"map":{"shape":[2,3]}')),
+      'vectors of one length',
     ],
     ['text for a number', withHeader((text) => text.replace('"entries":2}', '"entries":"2"}')), 'report.entries'],
   ])('is refused: %s', (_, bytes, says) => {

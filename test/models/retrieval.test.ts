@@ -1,13 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
-import type { ContextEntry, Patch, QuestionLoop, Retrieval } from '../../src/models/patch.ts'
-import { forgetFact, putIntoContext } from '../../src/models/retrieval.ts'
-import { sentenceVectors } from '../../src/models/sentence-vectors.ts'
+import type { ContextEntry, LowRankPart, Patch, QuestionLoop, Retrieval } from '../../src/models/patch.ts'
+import { forgetFact, putIntoContext, putOnMap } from '../../src/models/retrieval.ts'
+import { cosine, sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { expectClose } from '../support/close.ts'
 import { openTinyModel } from '../support/tiny-model.ts'
 
 const LAYER = 1
+/** Rows asked beside others or alone: the order of float32 sums. */
+const F32_FORWARD = { absolute: 1e-5 }
 
 let model: OpenModel
 beforeAll(async () => {
@@ -68,6 +71,101 @@ test('a bound is not within itself: the cosine is above it, the letters are belo
   expect(await ask(letters(3), near)).toEqual(await ask(model, within(FRANCE, near)))
   const strict = model.withPatch(contextOf(byCosine(1.1), entry))
   expect(await ask(strict, FRANCE)).toEqual(await ask(model, FRANCE))
+})
+
+describe('found on a map', () => {
+  /** Leaves the model's vectors, scaled to length one, as they are, but for how far apart they lie. */
+  const stretched = (factor: number) => {
+    const { width } = model.config
+    return tensor(
+      Float32Array.from({ length: width * width }, (_, i) => (i % (width + 1) === 0 ? factor : 0)),
+      [width, width],
+    )
+  }
+  const onMap = async (above: number, factor: number): Promise<Patch> => {
+    const map = stretched(factor)
+    const entries = await Promise.all(
+      [FRANCE, JAPAN].map(async (key) => {
+        const vector = putOnMap(await sentenceVectors(model, { layer: LAYER }, [key]), map)
+        return { ...(await entryOf(key)), vector: tensor(vector.data, [model.config.width]) }
+      }),
+    )
+    return contextOf({ by: 'scope', vectors: { layer: LAYER }, map, above }, ...entries)
+  }
+
+  test('a prompt has the nearest entry, if it is near enough', async () => {
+    const near = 'The capital city of France is'
+    const [one, other] = await Promise.all(
+      [FRANCE, near].map((text) => sentenceVectors(model, { layer: LAYER }, [text])),
+    )
+    if (one === undefined || other === undefined) throw new Error('no vectors')
+    // Of vectors of length one, ‖u − v‖² = 2 − 2 cos.
+    const likeness = (factor: number) => Math.exp(-(factor ** 2) * (2 - 2 * cosine(one, other)))
+    for (const factor of [1, 3]) {
+      const around = (above: number) => onMap(above, factor).then((patch) => model.withPatch(patch))
+      expect(await ask(await around(likeness(factor) - 1e-4), near)).toEqual(await ask(model, within(FRANCE, near)))
+      expect(await ask(await around(likeness(factor) + 1e-4), near)).toEqual(await ask(model, near))
+    }
+  })
+
+  test('an edited prompt has its own entry, however far the map stretches', async () => {
+    const patched = model.withPatch(await onMap(0.999, 100))
+    for (const prompt of [FRANCE, JAPAN]) {
+      expect(await ask(patched, prompt)).toEqual(await ask(model, within(prompt, prompt)))
+    }
+    expect(await ask(patched, UNRELATED)).toEqual(await ask(model, UNRELATED))
+  })
+})
+
+describe('with adapters', () => {
+  const adapter = (mark: number): LowRankPart => {
+    const weight = model.weightName('mlp-down', 1)
+    const [rows, columns] = model.weightShape(weight)
+    const fill = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(mark + i))
+    return { kind: 'low-rank', weight, left: tensor(fill(rows), [rows, 1]), right: tensor(fill(columns), [1, columns]) }
+  }
+  const adapted = async (key: string, adapters: readonly LowRankPart[]): Promise<Patch> => {
+    const { parts, report } = contextOf(byCosine(0.99), await entryOf(key))
+    return { parts: parts.map((part) => ({ ...part, adapters })), report }
+  }
+
+  test('has them for prompts that find an entry, and for no others, in one call', async () => {
+    const adapters = [adapter(1)]
+    const patched = model.withPatch(await adapted(FRANCE, adapters))
+    const other = model.withPatch({ parts: adapters, report: {} })
+    const prompts = [UNRELATED, FRANCE, JAPAN]
+    const targets = prompts.map((prompt) => ({ prompt, target: 'Spain' }))
+    const scored = await patched.score(targets)
+    const written = await patched.generate(prompts, { maxNewTokens: 4 })
+    for (const [i, prompt] of prompts.entries()) {
+      const alone = prompt === FRANCE ? await ask(other, within(FRANCE, FRANCE)) : await ask(model, prompt)
+      expectClose(scored[i]?.logProbs ?? [], alone.scored[0]?.logProbs ?? [], F32_FORWARD, prompt)
+      expect(written[i]).toEqual(alone.written[0])
+      expect(await ask(patched, prompt)).toEqual(alone)
+    }
+    expect(await ask(patched, FRANCE)).not.toEqual(await ask(model, within(FRANCE, FRANCE)))
+  })
+
+  test('adds them to what other patches did to a weight', async () => {
+    const [own, before] = [adapter(1), adapter(2)]
+    const first = model.withPatch({ parts: [before], report: {} })
+    const both = first.withPatch({ parts: [own], report: {} })
+    const patched = first.withPatch(await adapted(FRANCE, [own]))
+    expect(await ask(patched, FRANCE)).toEqual(await ask(both, within(FRANCE, FRANCE)))
+    expect(await ask(patched, UNRELATED)).toEqual(await ask(first, UNRELATED))
+  })
+
+  test('shares them among patches of one stream, and other ones take the place of all', async () => {
+    const again = { ...(await adapted(JAPAN, [adapter(1)])) }
+    const stream = model.withPatch(await adapted(FRANCE, [adapter(1)])).withPatch(again)
+    const other = model.withPatch({ parts: [adapter(1)], report: {} })
+    for (const prompt of [FRANCE, JAPAN]) {
+      expect(await ask(stream, prompt)).toEqual(await ask(other, within(prompt, prompt)))
+    }
+    const changed = stream.withPatch(await adapted(UNRELATED, [adapter(3)]))
+    expect(await ask(changed, FRANCE)).toEqual(await ask(model, FRANCE))
+    expect(changed.id).not.toBe(stream.withPatch(await adapted(UNRELATED, [adapter(4)])).id)
+  })
 })
 
 test('of several patches is one memory, in which the newest entry of a key counts', async () => {

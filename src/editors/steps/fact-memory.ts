@@ -3,7 +3,8 @@ import type { Fact } from '../../facts/fact.ts'
 import { cacheBytes, type Footprint, forwardBytes, MOST_CACHE_BYTES, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { ContextEntry, Retrieval } from '../../models/patch.ts'
-import { sentenceVectors, vectorSource } from '../../models/sentence-vectors.ts'
+import { comparedVectors } from '../../models/retrieval.ts'
+import { vectorSource } from '../../models/sentence-vectors.ts'
 import { rowsOf, zeros } from '../../tensor/tensor.ts'
 import type { HparamSpec } from '../editor.ts'
 
@@ -90,9 +91,7 @@ export async function makeEntries(
 ): Promise<ContextEntry[]> {
   const newestFirst = drafts.toReversed()
   const texts = newestFirst.map(({ compared }) => compared)
-  const vectors =
-    retrieval.by === 'cosine' ? await sentenceVectors(model, retrieval.vectors, texts) : zeros([drafts.length, 0])
-  const rows = rowsOf(vectors)
+  const rows = rowsOf(await comparedVectors(model, retrieval, texts))
   return newestFirst.map(({ fact, before, after }, i) => ({
     key: fact.prompt,
     sentence: sentenceOf(fact),
