@@ -15,12 +15,9 @@
  * B is trained as s·B with s times the learning rate: the same steps of Adam, but that its ε counts s times less.
  */
 import { type Footprint, sessionBytes } from '../models/footprint.ts'
-import type { LanguageModel, WeightRole } from '../models/model.ts'
-import type { Factors } from '../models/patch.ts'
 import { norm, normOfProduct } from '../tensor/linalg.ts'
-import type { Random } from '../tensor/random.ts'
-import { tensor, zeros } from '../tensor/tensor.ts'
 import type { Editor, MethodMemory } from './editor.ts'
+import { ADAPTED_MODULES, adapterBytes, openAdapters } from './steps/adapters.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import {
   batchFacts,
@@ -38,20 +35,11 @@ export type LoraHparams = TrainingHparams & {
   readonly stopLoss: number
 }
 
-/** The matrices of each choice of modules, in every layer. */
-const MODULES: Readonly<Record<string, readonly WeightRole[]>> = {
-  attention: ['attention-query', 'attention-value'],
-  'feed-forward': ['mlp-up', 'mlp-down'],
-}
-
 /** Copies of all factors: trained; two moments; the gradients, once the runtime's and once ours; room for one more. */
 const COPIES = 6
 /** For the step; for asking the edited model. */
 const SESSIONS = 1
 const QUERY_SESSIONS = 2
-/** Rows and columns of an adapted matrix, at most: in widths of the model, where one projection makes queries, keys and values. */
-const FUSED_WIDTHS = 4
-
 /** Low-rank adaptation. */
 export const lora: Editor<LoraHparams, undefined> = {
   name: 'lora',
@@ -72,7 +60,7 @@ export const lora: Editor<LoraHparams, undefined> = {
     modules: {
       meaning: 'which matrices of each layer are adapted: queries and values, or both of the feed-forward',
       unit: 'word',
-      range: Object.keys(MODULES),
+      range: Object.keys(ADAPTED_MODULES),
       reference: 'target_modules',
     },
     rank: { meaning: 'columns of A and rows of B', unit: 'columns', range: [1, 1024], whole: true, reference: 'rank' },
@@ -119,37 +107,13 @@ export const lora: Editor<LoraHparams, undefined> = {
   },
 }
 
-/** Adapters as they start, by the names of their weights: together they change nothing. */
-function openAdapters(
-  model: LanguageModel,
-  { modules, rank }: LoraHparams,
-  random: Random,
-): Readonly<Record<string, Factors>> {
-  const roles = MODULES[modules] ?? []
-  const layers = Array.from({ length: model.config.layers }, (_, layer) => layer)
-  const names = new Set(layers.flatMap((layer) => roles.map((role) => model.weightName(role, layer))))
-  return Object.fromEntries(
-    [...names].map((name) => {
-      const [into, out] = model.weightShape(name)
-      // As `nn.Linear` starts and PEFT does; the paper draws from a normal distribution.
-      const draw = () => (2 * random.uniform() - 1) / Math.sqrt(into)
-      return [
-        name,
-        { left: tensor(Float32Array.from({ length: into * rank }, draw), [into, rank]), right: zeros([rank, out]) },
-      ]
-    }),
-  )
-}
-
 function estimateMemory(model: Footprint, hparams: LoraHparams): MethodMemory {
-  const { modules, rank } = hparams
-  const { width, mlpWidth, layers } = model.config
-  const matrices = layers * (MODULES[modules]?.length ?? 0)
-  const adapters = matrices * rank * (width + Math.max(mlpWidth, FUSED_WIDTHS * width)) * Float32Array.BYTES_PER_ELEMENT
+  const adapters = adapterBytes(model, hparams)
   return {
     prepareBytes: 0,
     heldBytes: 0,
-    editBytes: COPIES * adapters + sessionBytes(model, SESSIONS) + batchGradientBytes(model, hparams, layers),
+    editBytes:
+      COPIES * adapters + sessionBytes(model, SESSIONS) + batchGradientBytes(model, hparams, model.config.layers),
     queryBytes: 2 * adapters + sessionBytes(model, QUERY_SESSIONS),
   }
 }
