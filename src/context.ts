@@ -13,6 +13,8 @@ export interface ProgressEvent {
   readonly total?: number
   /** What the numbers count: `tokens`, `steps`, `bytes`. */
   readonly unit: string
+  /** Of a training: the loss of the last step. */
+  readonly loss?: number
 }
 
 /** What a long job may use. */

@@ -1,7 +1,7 @@
 /** What a memory makes of a prompt: which of its entries the prompt finds, and the text that is then asked instead. */
 import { distance } from 'fastest-levenshtein'
-import { multiplyRow, norm, subtract } from '../tensor/linalg.ts'
-import { rowsOf, type Tensor, zeros } from '../tensor/tensor.ts'
+import { multiplyRow, norm, subtract, unitRows } from '../tensor/linalg.ts'
+import { joinRows, rowsOf, type Tensor, tensor, zeros } from '../tensor/tensor.ts'
 import { confirm } from './confirmation.ts'
 import type { LanguageModel } from './model.ts'
 import type { ContextEntry, ContextPart, Patch, Retrieval } from './patch.ts'
@@ -59,18 +59,10 @@ export async function comparedVectors(
 /** The place of each vector [R, D], scaled to length one, on a map [D, r]: [R, r]. */
 export function putOnMap(vectors: Tensor, map: Tensor): Tensor {
   const width = map.shape[1] ?? 0
-  const places = zeros([vectors.shape[0] ?? 0, width])
-  rowsOf(vectors).forEach(({ data }, i) => {
-    const length = norm(data) || 1
-    places.data.set(
-      multiplyRow(
-        data.map((value) => value / length),
-        map,
-      ),
-      i * width,
-    )
-  })
-  return places
+  const places = rowsOf(unitRows(vectors)).map(({ data }) =>
+    tensor(Float32Array.from(multiplyRow(data, map)), [1, width]),
+  )
+  return joinRows(places, width)
 }
 
 /** The entry that each prompt finds: the nearest, or the one that the model confirms. */

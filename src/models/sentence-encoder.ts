@@ -9,6 +9,7 @@ import { input } from '../graph/graph.ts'
 import { matmul } from '../graph/ops/matmul.ts'
 import { reshape } from '../graph/ops/shape.ts'
 import type { SessionOptions } from '../graph/session.ts'
+import { unitRows } from '../tensor/linalg.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import { plainAttention } from './attention.ts'
 import { bert } from './bert.ts'
@@ -95,7 +96,7 @@ export function openSentenceEncoder(found: FoundModel, options: SessionOptions =
           data.set(rows.subarray(i * width, (i + 1) * width), index * width)
         })
       }
-      return toUnitRows(tensor(data, [texts.length, width]))
+      return unitRows(tensor(data, [texts.length, width]))
     },
     close: () => sessions.close(),
   }
@@ -113,14 +114,4 @@ function shares(rows: readonly Int32Array[], I: number): Tensor {
 /** A long sentence keeps its beginning and its last token, which ends every sentence. */
 function cut(ids: Int32Array, limit: number): Int32Array {
   return ids.length <= limit ? ids : Int32Array.of(...ids.subarray(0, limit - 1), ids.at(-1) ?? 0)
-}
-
-function toUnitRows({ data, shape }: Tensor): Tensor {
-  const width = shape[1] ?? 0
-  for (let start = 0; start < data.length; start += width) {
-    const row = data.subarray(start, start + width)
-    const length = Math.hypot(...row) || 1
-    for (let j = 0; j < width; j++) row[j] = (row[j] ?? 0) / length
-  }
-  return tensor(data, shape)
 }

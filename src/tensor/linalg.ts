@@ -7,7 +7,7 @@
  * Matrices are row-major; n is the size of the system.
  */
 import { WhicheditError } from '../errors.ts'
-import type { Tensor } from './tensor.ts'
+import { type Tensor, tensor } from './tensor.ts'
 
 /**
  * Returns c − aᵀ·b for a [k, m], b [k, n], c [m, n]. May write into `c`; must leave `a` and `b` alone.
@@ -200,6 +200,18 @@ export function multiplyRow(x: ArrayLike<number>, matrix: Tensor): Float64Array 
     for (let j = 0; j < columns; j++) result[j] = (result[j] ?? 0) + factor * (matrix.data[start + j] ?? 0)
   }
   return result
+}
+
+/** Each row of a matrix [R, D] scaled to length one; a row of zeros stays. */
+export function unitRows({ data, shape }: Tensor): Tensor {
+  const width = shape[1] ?? 0
+  const scaled = data.slice()
+  for (let start = 0; start < data.length; start += width) {
+    const row = scaled.subarray(start, start + width)
+    const length = norm(row) || 1
+    for (let j = 0; j < width; j++) row[j] = (row[j] ?? 0) / length
+  }
+  return tensor(scaled, shape)
 }
 
 /** The Frobenius norm of left · right, for left [n, r] and right [r, m], without forming the product. */

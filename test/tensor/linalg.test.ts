@@ -12,6 +12,7 @@ import {
   solveColumns,
   solvePositiveDefinite,
   subtract,
+  unitRows,
 } from '../../src/tensor/linalg.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 
@@ -195,6 +196,12 @@ describe('refusals', () => {
 describe('products and norms', () => {
   const left = tensor(Float32Array.of(1, 0, 2, 1, 0, 3), [3, 2])
   const right = tensor(Float32Array.of(1, 2, 0, -1), [2, 2])
+
+  test('unitRows: each row has length one, zeros stay, the matrix is left alone', () => {
+    const matrix = tensor(Float32Array.of(3, 4, 0, 0, -2, 0), [3, 2])
+    expect(unitRows(matrix)).toEqual(tensor(Float32Array.of(0.6, 0.8, 0, 0, -1, 0), [3, 2]))
+    expect(matrix.data[0]).toBe(3)
+  })
 
   test('multiplyRow: (1, 2, 3)·left', () => {
     expect([...multiplyRow([1, 2, 3], left)]).toEqual([5, 11])

@@ -22,16 +22,26 @@ export interface Adam {
   step(parameters: Float32Array, gradient: Float32Array, share?: number): void
 }
 
-/** Makes an optimiser for `size` parameters, with moments of zero. */
-export function createAdam(size: number, learningRate: number): Adam {
-  const first = new Float32Array(size)
-  const second = new Float32Array(size)
-  let steps = 0
+/** What an optimiser remembers of the gradients it has seen. Its steps change it in place. */
+export interface Moments {
+  readonly first: Float32Array
+  readonly second: Float32Array
+  steps: number
+}
+
+/** The moments of an optimiser that has seen nothing. */
+export function openMoments(size: number): Moments {
+  return { first: new Float32Array(size), second: new Float32Array(size), steps: 0 }
+}
+
+/** Makes an optimiser for `size` parameters, which goes on from moments where there are some. */
+export function createAdam(size: number, learningRate: number, moments = openMoments(size)): Adam {
+  const { first, second } = moments
   return {
     step(parameters, gradient, share = 1) {
-      steps += 1
-      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** steps)
-      const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** steps)
+      moments.steps += 1
+      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** moments.steps)
+      const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** moments.steps)
       for (let i = 0; i < size; i++) {
         const g = gradient[i] ?? 0
         const m = FIRST_DECAY * (first[i] ?? 0) + (1 - FIRST_DECAY) * g

@@ -66,7 +66,7 @@ export interface Batch {
 /** How facts become batches. */
 export interface BatchJob {
   readonly model: LanguageModel
-  readonly facts: readonly [Fact, ...Fact[]]
+  readonly facts: readonly Pick<Fact, 'prompt' | 'targetNew'>[]
   readonly objective: Objective
   readonly batchSize: number
   /** Nothing below this layer's down-projection is trained, so that it is computed once; absent: all is computed at each step. */

@@ -40,6 +40,11 @@ test('a log gets a line for each task and one every half minute', () => {
   expect(written).toEqual(['a  0 steps\n', 'a  30000 steps\n', 'b  30001 steps\n'])
 })
 
+test('a training tells its loss', () => {
+  const event = { task: 'adapters', done: 3, total: 60, unit: 'steps', loss: 1.23456 }
+  expect(formatEvent(event)).toBe('adapters  3/60 steps, loss 1.23')
+})
+
 test('bytes are told in MiB, and names cannot reach the terminal', () => {
   expect(formatEvent({ task: 'a\u001b[2J', done: 1_572_864, total: 2 ** 21, unit: 'bytes' })).toBe(
     'a\\u001b[2J  1.5/2.0 MiB',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createAdam } from '../../../src/editors/steps/adam.ts'
+import { createAdam, openMoments } from '../../../src/editors/steps/adam.ts'
 
 // torch.optim.Adam([1, -2, 0.5, 0], lr=0.1) of PyTorch 2.13, fed the same gradients. The third is as small as epsilon.
 const GRADIENTS = [
@@ -22,6 +22,18 @@ test('takes the steps of torch.optim.Adam', () => {
       expect(parameters[i]).toBeCloseTo(value, 6)
     })
   })
+})
+
+test('goes on from its moments as if it had never stopped', () => {
+  const [whole, halves] = [Float32Array.of(1, -2), Float32Array.of(1, -2)]
+  const adam = createAdam(2, 0.1)
+  const moments = openMoments(2)
+  for (const gradient of GRADIENTS.map((values) => Float32Array.from(values.slice(0, 2)))) {
+    adam.step(whole, gradient)
+    createAdam(2, 0.1, moments).step(halves, gradient)
+  }
+  expect(halves).toEqual(whole)
+  expect(moments.steps).toBe(3)
 })
 
 test('takes a share of a step where a schedule says so', () => {
