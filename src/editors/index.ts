@@ -17,6 +17,7 @@ import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 import { scr } from './scr.ts'
+import { serac } from './serac.ts'
 import { tPatcher } from './t-patcher.ts'
 import { ultraedit } from './ultraedit.ts'
 
@@ -41,4 +42,5 @@ export const EDITORS = {
   memprompt,
   mello,
   scr,
+  serac,
 } satisfies Record<string, Editor>

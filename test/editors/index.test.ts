@@ -12,6 +12,12 @@ const IN_CONTEXT = {
   'goes on from its history': 'random weights never learned to copy from a context',
 }
 
+/** What one cannot show either that trains for it. */
+const FEW_EXAMPLES = {
+  'makes the target likelier': 'random weights do not learn from four facts to copy from a context',
+  'goes on from its history': 'random weights do not learn from four facts to copy from a context',
+}
+
 const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   'ft-l': { hparams: { learningRate: LEARNING_RATE } },
   'ft-m': { hparams: { learningRate: LEARNING_RATE } },
@@ -58,6 +64,7 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   memprompt: { skip: IN_CONTEXT },
   // The smallest of these models have no room for an example, nor for a second step.
   mello: { skip: IN_CONTEXT, hparams: { examples: 0, subquestions: 1, tokens: 4 } },
+  serac: { skip: FEW_EXAMPLES, hparams: { mapSteps: 20, steps: 5 } },
   // A choice takes more tokens than the smallest of these models can attend to.
   scr: { skip: IN_CONTEXT, hparams: { confirmation: 'likelihood' } },
 }

@@ -55,6 +55,7 @@ const MEASURED = {
   memprompt: 235,
   mello: 650,
   scr: 240,
+  serac: 426,
 }
 
 test.each(Object.entries(MEASURED))('is not less than was measured, and not much more: %s', async (name, measured) => {
