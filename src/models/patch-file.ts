@@ -19,6 +19,7 @@ import {
   type ContextPart,
   type NeuronsPart,
   type Patch,
+  type SideMemoriesPart,
   UNIT_ACTIVATIONS,
 } from './patch.ts'
 
@@ -37,6 +38,7 @@ type PartOf<T> =
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
   | (Pick<NeuronsPart, 'kind' | 'layer' | 'activation'> & { input: T; biases: T; output: T })
+  | (Pick<SideMemoriesPart, 'kind' | 'layer'> & { deltas: T; thresholds: T })
   | (Omit<ContextPart, 'entries'> & { entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[] })
 
 /** What stands for a tensor in the header. */
@@ -64,6 +66,12 @@ const part = z.discriminatedUnion('kind', [
     input: shape(2),
     biases: shape(1),
     output: shape(2),
+  }),
+  z.strictObject({
+    kind: z.literal('side-memories'),
+    layer: z.int().min(0),
+    deltas: shape(3),
+    thresholds: shape(1),
   }),
   z.strictObject({
     kind: z.literal('context'),
@@ -160,6 +168,8 @@ function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
       return { ...part, keys: map(part.keys), values: map(part.values), radii: map(part.radii) }
     case 'neurons':
       return { ...part, input: map(part.input), biases: map(part.biases), output: map(part.output) }
+    case 'side-memories':
+      return { ...part, deltas: map(part.deltas), thresholds: map(part.thresholds) }
     case 'context':
       return { ...part, entries: part.entries.map((entry) => ({ ...entry, vector: map(entry.vector) })) }
   }
@@ -190,6 +200,9 @@ function checkShapes(part: PartOf<Tensor>): void {
       throw damaged('as many biases as columns of the input and rows of the output', counts.join(', '))
     const widths = [part.input.shape[0], part.output.shape[1]]
     if (new Set(widths).size > 1) throw damaged('an input and an output of one width', widths.join(', '))
+  }
+  if (part.kind === 'side-memories' && part.deltas.shape[0] !== part.thresholds.shape[0]) {
+    throw damaged(`${part.deltas.shape[0]} thresholds, one a memory`, `${part.thresholds.shape[0]}`)
   }
   if (part.kind === 'context' && new Set(part.entries.map(({ vector }) => vector.shape[0])).size > 1) {
     throw damaged('vectors of one length', 'several lengths')

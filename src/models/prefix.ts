@@ -19,16 +19,18 @@ export async function computePrefix(
   prompts: readonly Int32Array[],
 ): Promise<Prefix | null> {
   const [first, second] = prompts
-  // An encoder's tokens depend on all others, before and after.
-  if (first === undefined || second === undefined || engine.network.config.encoderLayers > 0) return null
+  // An encoder's tokens depend on all others, before and after; side memories are chosen by all of a prompt.
+  const isWhole = engine.network.config.encoderLayers > 0 || edits.patch.memories.size > 0
+  if (first === undefined || second === undefined || isWhole) return null
   const length = sharedLength(prompts)
   if (length < LEAST_TOKENS) return null
+  const window = openWindow(engine.network, { tokens: { rows: [first.subarray(0, length)] } })
   // No prompt ends in it: codebooks have no say.
-  const patch = patchAt(edits.patch, () => [])
+  const places = { ...window, promptEnds: () => [] }
+  const patch = patchAt(edits.patch, places)
   const key = `prefix ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
   const session = await engine.sessions.get(key, () => buildGraph(engine, { ...edits, patch }))
-  const window = openWindow(engine.network, { tokens: { rows: [first.subarray(0, length)] } })
-  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, () => []) }
+  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, places) }
   return { length, feeds: await session.run(feeds, { sizes: window.sizes }) }
 }
 
