@@ -17,6 +17,7 @@ import { rRome } from './r-rome.ts'
 import { rome } from './rome.ts'
 import { tPatcher } from './t-patcher.ts'
 import { ultraedit } from './ultraedit.ts'
+import { wise } from './wise.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -35,6 +36,7 @@ export const EDITORS = {
   grace,
   't-patcher': tPatcher,
   calinet,
+  wise,
   ike,
   memprompt,
 } satisfies Record<string, Editor>
