@@ -55,7 +55,7 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
     },
   },
   // As with ROME; and what a memory learned first must not stand in the way of what it learns next.
-  wise: { hparams: { shortPrefixes: 0, longPrefixes: 0, learningRate: 4, steps: 150 } },
+  wise: { hparams: { shortPrefixes: 0, longPrefixes: 0, learningRate: 4, steps: 150, unitShare: 0.05 } },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },
 }
