@@ -20,6 +20,7 @@ import { scr } from './scr.ts'
 import { serac } from './serac.ts'
 import { tPatcher } from './t-patcher.ts'
 import { ultraedit } from './ultraedit.ts'
+import { wise } from './wise.ts'
 
 /** The editors, by name. */
 export const EDITORS = {
@@ -38,6 +39,7 @@ export const EDITORS = {
   grace,
   't-patcher': tPatcher,
   calinet,
+  wise,
   ike,
   memprompt,
   mello,

@@ -17,7 +17,7 @@
 import type { Context } from '../context.ts'
 import type { Fact } from '../facts/fact.ts'
 import { gradientBytes, sessionBytes } from '../models/footprint.ts'
-import type { LanguageModel, Position, RunRequest } from '../models/model.ts'
+import type { LanguageModel, RunRequest } from '../models/model.ts'
 import type { Patch, PatchPart } from '../models/patch.ts'
 import { dot } from '../tensor/linalg.ts'
 import { joinRows, type Tensor, zeros } from '../tensor/tensor.ts'
@@ -25,6 +25,7 @@ import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { type DifferentiatedAll, differentiateAll } from './steps/differentiate.ts'
 import { LAYER_RANGE_HPARAMS, type LayerRangeHparams, listLayers } from './steps/layer-range.ts'
+import { listPlaces } from './steps/places.ts'
 import { solveRidge } from './steps/ridge.ts'
 import {
   addRows,
@@ -175,7 +176,11 @@ function askForTokens(model: LanguageModel, forced: readonly TargetTokens[], lay
   // Whole targets: their last token predicts nothing, but is one of those that a layer sees.
   const rows = forced.map(({ prompt, target }) => Int32Array.of(...prompt, ...target))
   const labels = forced.reduce((count, { target }) => count + target.length, 0)
-  const seen = layers.map((layer) => ({ layer, at: forced.flatMap((one, row) => listPlaces(model, layer, one, row)) }))
+  const lengths = forced.map(({ prompt, target }) => ({ prompt: prompt.length, all: prompt.length + target.length }))
+  const seen = layers.map((layer) => ({
+    layer,
+    at: lengths.flatMap((length, row) => listPlaces(model, layer, length, row)),
+  }))
   return {
     tokens: { rows, promptLengths: forced.map(({ prompt }) => prompt.length) },
     loss: [{ kind: 'nll', at: forced.flatMap((one, row) => forceTarget(one, row, one.target.length / labels)) }],
@@ -187,19 +192,6 @@ function askForTokens(model: LanguageModel, forced: readonly TargetTokens[], lay
       at: at.map((place, index) => ({ ...place, index })),
     })),
   }
-}
-
-/** The places of a row that a layer sees: all, or those of its own stack in an encoder-decoder. */
-function listPlaces(
-  { config: { encoderLayers } }: LanguageModel,
-  layer: number,
-  { prompt, target }: TargetTokens,
-  row: number,
-): Position[] {
-  const isEncoder = layer < encoderLayers
-  const from = encoderLayers === 0 || isEncoder ? 0 : prompt.length - 1
-  const to = isEncoder ? prompt.length : prompt.length + target.length
-  return Array.from({ length: to - from }, (_, i) => ({ row, token: from + i }))
 }
 
 /** What a patch calls the moments of a weight. */

@@ -1,6 +1,6 @@
 /**
  * The state that a run leaves behind for others to go on from: a layer's cut with the input of its feed-forward, and the
- * keys and values above it of the positions before those kept.
+ * keys and values above it of the positions before those kept, with what those say to side memories.
  */
 import { WhicheditError } from '../errors.ts'
 import type { AnyTensor } from '../graph/session.ts'
@@ -8,7 +8,13 @@ import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Network } from './architecture.ts'
 import { pastName } from './attention.ts'
 import type { Capture, RunRequest, TokenBatch } from './model.ts'
+import { sumBefore } from './side-memories.ts'
 import { type CapturedState, placeFeeds, type Window } from './window.ts'
+
+/** What a capturing run's graph calls the lengths of what side memories of a layer answer at each position [B, T, n]. */
+export function memoryName(layer: number): string {
+  return `memory lengths ${layer}`
+}
 
 /** Makes the capture of a fresh run from what its graph gave. What lies before is attended to, in an encoder both ways: there all is kept. */
 export function makeCapture(
@@ -25,7 +31,7 @@ export function makeCapture(
   if (config.encoderLayers > 0) {
     const { residual, inner, 'mlp-input': mlpInput, encoded } = outputs
     const feeds = { ...window.feeds, ...definedOf({ residual, inner, 'mlp-input': mlpInput, encoded }) }
-    return { layer, from: tokens.rows.map(() => 0), state: { feeds } satisfies CapturedState }
+    return { layer, from: tokens.rows.map(() => 0), state: { feeds, activations: new Map() } satisfies CapturedState }
   }
   const fullT = windowLength(
     tokens,
@@ -44,7 +50,13 @@ export function makeCapture(
     feeds[pastName('keys', above)] = slicePast(floats(outputs[`keys ${above}`]), asked, P)
     feeds[pastName('values', above)] = slicePast(floats(outputs[`values ${above}`]), asked, P)
   }
-  return { layer, from: asked, state: { feeds } satisfies CapturedState }
+  const prompts = tokens.rows.map((row, i) => tokens.promptLengths?.[i] ?? row.length)
+  const activations = new Map<number, Tensor>()
+  for (let at = layer; P > 0 && at < config.layers; at++) {
+    const lengths = outputs[memoryName(at)]
+    if (lengths !== undefined) activations.set(at, sumBefore(floats(lengths), asked, prompts))
+  }
+  return { layer, from: asked, state: { feeds, activations } satisfies CapturedState }
 }
 
 function definedOf(values: Readonly<Record<string, AnyTensor | undefined>>): Record<string, AnyTensor> {

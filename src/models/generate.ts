@@ -8,7 +8,7 @@ import { argmax } from '../graph/ops/reduce.ts'
 import { gatherRows } from '../graph/ops/rows.ts'
 import { topK } from '../graph/ops/select.ts'
 import type { AnyTensor } from '../graph/session.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Tensor, tensor, zeros } from '../tensor/tensor.ts'
 import type { Network } from './architecture.ts'
 import {
   cachedAttention,
@@ -31,6 +31,7 @@ import type { Engine } from './run.ts'
 import {
   indices,
   openScope,
+  type PromptPlaces,
   patchAt,
   patchFeeds,
   patchKey,
@@ -39,6 +40,7 @@ import {
   weightFeeds,
   weightInputs,
 } from './scope.ts'
+import type { Recollection } from './side-memories.ts'
 import { bucketFeeds, inputFeeds, maskFeeds, type Prefix, paddedIds } from './window.ts'
 
 /** The rows of a generation: prompts as token ids, and where to stop. */
@@ -66,6 +68,7 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
   const constants = { ...weightFeeds(edits.dense), ...begun.constants }
   const positions = positionFeeds(network, begun.rows, form, job)
   let { rows, cache } = begun
+  let recalled: Readonly<Record<string, AnyTensor>> = {}
   const lengths = rows.map((row) => (prefix?.length ?? 0) + row.length)
 
   for (let step = 0; step < maxNewTokens && done.includes(false); step++) {
@@ -74,14 +77,21 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
     const T = Math.max(...rows.map((row) => row.length))
     const last = rows.map((row, i) => i * T + row.length - 1)
     // Prompts end in the first step; after it, the graph without codebooks goes on.
-    const ends = (layer: number) => (step === 0 && layer >= network.config.encoderLayers ? last : [])
-    const patch = patchAt(edits.patch, ends)
+    const places: PromptPlaces = {
+      promptEnds: (layer) => (step === 0 && layer >= network.config.encoderLayers ? last : []),
+      // All of a prompt decides which side memory answers; the decision is kept.
+      promptShares: (layer) => ({
+        shares: step === 0 ? shareEach(rows, T) : zeros([B, T]),
+        earlier: floatsOf(recalled[memoryName(layer)]),
+      }),
+    }
+    const patch = patchAt(edits.patch, places)
     const session = await sessionFor(patch)
     const outputs = await session.run(
       {
         ...constants,
         ...cache,
-        ...patchFeeds(patch, ends),
+        ...patchFeeds(patch, places),
         ...positions(lengths, T, step),
         ids: paddedIds(rows, T),
         last: indices(last),
@@ -96,6 +106,7 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
       done[row] = await job.isEnd(row, ids)
     }
     cache = grownCache(engine, outputs, prefix)
+    recalled = outputs
     rows = next.map((id) => [id])
     for (const row of lengths.keys()) lengths[row] = (lengths[row] ?? 0) + 1
   }
@@ -127,8 +138,11 @@ async function begin(engine: Engine, edits: Edits, { prompts, prefix }: Generati
   const feeds = inputFeeds(network, prompts)
   const I = Math.max(...prompts.map((prompt) => prompt.length))
   const last = prompts.map((prompt, row) => row * I + prompt.length - 1)
-  const ends = (layer: number) => (layer < network.config.encoderLayers ? last : [])
-  const patch = patchAt(edits.patch, ends)
+  const places: PromptPlaces = {
+    promptEnds: (layer) => (layer < network.config.encoderLayers ? last : []),
+    promptShares: () => ({ shares: shareEach(prompts, I), earlier: null }),
+  }
+  const patch = patchAt(edits.patch, places)
   const key = `encode ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
   const session = await sessions.get(key, () => {
     const outputs: Record<string, Node> = {}
@@ -141,7 +155,7 @@ async function begin(engine: Engine, edits: Edits, { prompts, prefix }: Generati
     runLayers(network, openScope({ ...scopeOf(engine, { ...edits, patch }), attention }))
     return outputs
   })
-  const fed = { ...feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, ends) }
+  const fed = { ...feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, places) }
   const crossed = await session.run(fed, { sizes: { B: prompts.length, I } })
   return { rows: prompts.map(() => [network.decoderStart ?? 0]), cache, constants: { ...feeds, ...crossed } }
 }
@@ -170,7 +184,10 @@ function buildGraph(engine: Engine, edits: Edits, k: number | undefined, form: F
           keep: (layer, _, grown) => keep(layer, grown),
           cross: (layer) => crossInputs(network.config, layer),
         })
-  const scope = openScope({ ...scopeOf(engine, edits), attention })
+  const atRecall = (layer: number, { activations }: Recollection): void => {
+    outputs[memoryName(layer)] = activations
+  }
+  const scope = openScope({ ...scopeOf(engine, edits), attention, atRecall })
   const x = runLayers(network, scope, network.config.encoderLayers > 0 ? { part: 'decoder' } : {})
   const logits = network.head(scope, gatherRows(x, input('last', ['B'], 'int64'))) // [B, V]
   if (k === undefined) return { ...outputs, next: argmax(logits) }
@@ -240,6 +257,22 @@ function chooseTokens(outputs: Readonly<Record<string, AnyTensor>>, B: number, j
     })
     return ids[row * k + Math.max(0, chosen)] ?? 0
   })
+}
+
+/** Equal shares of 1 for the tokens of each row, the rows padded to T [B, T]. */
+function shareEach(rows: readonly ArrayLike<number>[], T: number): Tensor {
+  const shares = zeros([rows.length, T])
+  for (const [row, { length }] of rows.entries()) shares.data.fill(1 / length, row * T, row * T + length)
+  return shares
+}
+
+/** What a step's graph calls the activations of side memories. */
+function memoryName(layer: number): string {
+  return `memories ${layer}`
+}
+
+function floatsOf(value: AnyTensor | undefined): Tensor | null {
+  return value?.dtype === 'float32' ? value : null
 }
 
 function emptyCache({ network: { config } }: Engine, B: number, prefix: Prefix | null): Record<string, AnyTensor> {

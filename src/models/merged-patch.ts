@@ -1,7 +1,16 @@
 /** Several patches as one: what a graph needs to know of them (kinds and places) and what it is fed (numbers). */
 import { isDeepStrictEqual } from 'node:util'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
-import type { CodebookPart, ContextPart, Factors, LowRankPart, NeuronsPart, Patch, Units } from './patch.ts'
+import type {
+  CodebookPart,
+  ContextPart,
+  Factors,
+  LowRankPart,
+  NeuronsPart,
+  Patch,
+  SideMemoriesPart,
+  Units,
+} from './patch.ts'
 
 /** All parts of a model's patches, joined by place. */
 export interface MergedPatch {
@@ -13,8 +22,18 @@ export interface MergedPatch {
   readonly codebooks: ReadonlyMap<number, CodebookPart>
   /** Units of each layer, those of one activation side by side: input [D, n], biases [n], output [n, D]. */
   readonly neurons: ReadonlyMap<number, readonly Units[]>
+  /** The latest side memories of each layer, unless there are none. */
+  readonly memories: ReadonlyMap<number, SideMemories>
   /** The entries of contexts that are searched in the same way as the latest, newest first and one a key. */
   readonly context: ContextPart | null
+}
+
+/** Side memories of a layer as a graph takes them. */
+export interface SideMemories {
+  /** Side by side [F, n, D] */
+  readonly deltas: Tensor
+  /** [1, n] */
+  readonly thresholds: Tensor
 }
 
 /** Joins patches in order. */
@@ -24,12 +43,14 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
   const dense = new Map<string, Tensor>()
   const codebooks = new Map<number, CodebookPart>()
   const neurons = new Map<number, NeuronsPart[]>()
+  const memories = new Map<number, SideMemoriesPart>()
   let context: ContextPart | null = null
   for (const part of parts) {
     if (part.kind === 'low-rank') lowRank.set(part.weight, [...(lowRank.get(part.weight) ?? []), part])
     else if (part.kind === 'dense') dense.set(part.weight, addTensors(dense.get(part.weight), part.delta))
     else if (part.kind === 'codebook') codebooks.set(part.layer, part)
     else if (part.kind === 'neurons') neurons.set(part.layer, [...(neurons.get(part.layer) ?? []), part])
+    else if (part.kind === 'side-memories') memories.set(part.layer, part)
     else context = joinContexts(context, part)
   }
   return {
@@ -37,8 +58,24 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
     dense,
     codebooks: new Map([...codebooks].filter(([, book]) => (book.radii.shape[0] ?? 0) > 0)),
     neurons: new Map([...neurons].map(([layer, units]) => [layer, joinUnits(units)])),
+    memories: new Map(
+      [...memories].flatMap(([layer, part]) => (part.thresholds.data.length > 0 ? [[layer, layOut(part)]] : [])),
+    ),
     context,
   }
+}
+
+/** Deltas [n, F, D] side by side; those of one memory lie so already. */
+function layOut({ deltas, thresholds }: SideMemoriesPart): SideMemories {
+  const [n = 0, rows = 0, width = 0] = deltas.shape
+  const joined = n === 1 ? deltas.data : new Float32Array(deltas.data.length)
+  for (let memory = 0; n > 1 && memory < n; memory++) {
+    for (let row = 0; row < rows; row++) {
+      const from = (memory * rows + row) * width
+      joined.set(deltas.data.subarray(from, from + width), (row * n + memory) * width)
+    }
+  }
+  return { deltas: tensor(joined, [rows, n, width]), thresholds: tensor(thresholds.data, [1, n]) }
 }
 
 function joinContexts(earlier: ContextPart | null, later: ContextPart): ContextPart {

@@ -29,7 +29,7 @@ export interface TokenBatch {
   readonly rows: readonly Int32Array[]
   /**
    * How many tokens of each row are the prompt; what follows is an answer being teacher-forced.
-   * Codebooks look at the prompt's last token. Default: the whole row.
+   * Codebooks look at the prompt's last token, side memories at all of it. Default: the whole row.
    * An encoder-decoder reads the prompt in its encoder: a position of the prompt is one of the encoder's layers. Its decoder's
    * positions begin with the prompt's last token, from which the answer's first is predicted, as in any other model.
    */

@@ -21,6 +21,7 @@ import {
   type NeuronsPart,
   type Patch,
   type Retrieval,
+  type SideMemoriesPart,
   UNIT_ACTIVATIONS,
 } from './patch.ts'
 
@@ -42,6 +43,7 @@ type PartOf<T> =
   | { kind: 'dense'; weight: string; delta: T }
   | (Pick<CodebookPart, 'kind' | 'layer' | 'labels'> & { keys: T; values: T; radii: T })
   | (Pick<NeuronsPart, 'kind' | 'layer' | 'activation'> & { input: T; biases: T; output: T })
+  | (Pick<SideMemoriesPart, 'kind' | 'layer'> & { deltas: T; thresholds: T })
   | (Omit<ContextPart, 'retrieval' | 'adapters' | 'entries'> & {
       retrieval: Exclude<Retrieval, { by: 'scope' }> | (Omit<ScopeRetrieval, 'map'> & { map: T })
       adapters?: readonly LowRankOf<T>[] | undefined
@@ -74,6 +76,12 @@ const part = z.discriminatedUnion('kind', [
     input: shape(2),
     biases: shape(1),
     output: shape(2),
+  }),
+  z.strictObject({
+    kind: z.literal('side-memories'),
+    layer: z.int().min(0),
+    deltas: shape(3),
+    thresholds: shape(1),
   }),
   z.strictObject({
     kind: z.literal('context'),
@@ -180,6 +188,8 @@ function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
       return { ...part, keys: map(part.keys), values: map(part.values), radii: map(part.radii) }
     case 'neurons':
       return { ...part, input: map(part.input), biases: map(part.biases), output: map(part.output) }
+    case 'side-memories':
+      return { ...part, deltas: map(part.deltas), thresholds: map(part.thresholds) }
     case 'context': {
       const { retrieval, adapters, entries, ...rest } = part
       return {
@@ -219,6 +229,9 @@ function checkShapes(part: PartOf<Tensor>): void {
       throw damaged('as many biases as columns of the input and rows of the output', counts.join(', '))
     const widths = [part.input.shape[0], part.output.shape[1]]
     if (new Set(widths).size > 1) throw damaged('an input and an output of one width', widths.join(', '))
+  }
+  if (part.kind === 'side-memories' && part.deltas.shape[0] !== part.thresholds.shape[0]) {
+    throw damaged(`${part.deltas.shape[0]} thresholds, one a memory`, `${part.thresholds.shape[0]}`)
   }
   if (part.kind === 'context') {
     part.adapters?.forEach(checkFactors)

@@ -72,6 +72,21 @@ export interface NeuronsPart extends Units {
 }
 
 /**
+ * Adds the delta of one of several memories to a layer's down-projection, `y = x·W + x·Δⱼ`, at all positions of a text. Which one is
+ * decided once for a text, by its prompt: a memory's activation is the mean of ‖x·Δⱼ‖ over the prompt's positions, and of the memories
+ * whose activation is at least their threshold the one with the largest answers; where there is none, the text is answered as if
+ * there were no memories. A later part at the same layer takes the place of an earlier one.
+ */
+export interface SideMemoriesPart {
+  readonly kind: 'side-memories'
+  readonly layer: number
+  /** Δ [n, F, D] */
+  readonly deltas: Tensor
+  /** [n] */
+  readonly thresholds: Tensor
+}
+
+/**
  * Where the vectors of sentences come from: an encoder, named by its hash, or the mean of the unedited model's own hidden
  * state at `block-output.<layer>`.
  */
@@ -152,7 +167,7 @@ export interface ContextPart {
 }
 
 /** A part of a patch. */
-export type PatchPart = LowRankPart | DensePart | CodebookPart | NeuronsPart | ContextPart
+export type PatchPart = LowRankPart | DensePart | CodebookPart | NeuronsPart | SideMemoriesPart | ContextPart
 
 /** An edit, as data. Parts apply in order; several patches apply one after another. */
 export interface Patch {

@@ -42,17 +42,19 @@ export function keepPrefix(engine: Engine): ComputePrefix {
 
 async function runShared(engine: Engine, edits: Edits, prompts: readonly Int32Array[]): Promise<Shared | null> {
   const [first] = prompts
-  // An encoder's tokens depend on all others, before and after.
-  if (first === undefined || engine.network.config.encoderLayers > 0) return null
+  // An encoder's tokens depend on all others, before and after; side memories are chosen by all of a prompt.
+  const isWhole = engine.network.config.encoderLayers > 0 || edits.patch.memories.size > 0
+  if (first === undefined || isWhole) return null
   const length = sharedLength(prompts)
   if (length < LEAST_TOKENS) return null
   const ids = first.subarray(0, length)
+  const window = openWindow(engine.network, { tokens: { rows: [ids] } })
   // No prompt ends in it: codebooks have no say.
-  const patch = patchAt(edits.patch, () => [])
+  const places = { ...window, promptEnds: () => [] }
+  const patch = patchAt(edits.patch, places)
   const key = `prefix ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
   const session = await engine.sessions.get(key, () => buildGraph(engine, { ...edits, patch }))
-  const window = openWindow(engine.network, { tokens: { rows: [ids] } })
-  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, () => []) }
+  const feeds = { ...window.feeds, ...weightFeeds(edits.dense), ...patchFeeds(patch, places) }
   return { ids, prefix: { length, feeds: await session.run(feeds, { sizes: window.sizes }) } }
 }
 

@@ -12,7 +12,7 @@ import type { AnyTensor } from '../graph/session.ts'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type { LayerCut, Network, Scope } from './architecture.ts'
 import { type KeysValues, type Past, pastInputs, plainAttention } from './attention.ts'
-import { makeCapture } from './capture.ts'
+import { makeCapture, memoryName } from './capture.ts'
 import type { Edits } from './edits.ts'
 import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
@@ -52,8 +52,9 @@ export async function runRequest(
 ): Promise<RunResult> {
   checkSites(engine.network.config, request)
   const replaced = { ...edits.dense, ...request.weights }
-  const window = openWindow(engine.network, request, prefix)
-  const patch = patchAt(edits.patch, window.promptEnds)
+  // Which memory answers, a whole prompt decides.
+  const window = openWindow(engine.network, request, { prefix, wholePrompts: edits.patch.memories.size > 0 })
+  const patch = patchAt(edits.patch, window)
   const key = requestKey(request, window, patchKey(patch, new Set(Object.keys(replaced))))
   const session = await engine.sessions.get(key, () => buildGraph(engine, patch, replaced, request, window.past))
 
@@ -63,7 +64,7 @@ export async function runRequest(
     ...weightFeeds(replaced),
     ...factorFeeds(request.lowRank),
     ...addedUnitFeeds(request.neurons),
-    ...patchFeeds(patch, window.promptEnds),
+    ...patchFeeds(patch, window),
     ...head.feeds,
   }
   request.write?.forEach((write, i) => {
@@ -118,6 +119,9 @@ function buildGraph(
     added,
     units,
     attention,
+    atRecall: (layer, { lengths }) => {
+      if (captured !== undefined && layer >= captured) outputs[memoryName(layer)] = lengths
+    },
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
   const x = runLayers(network, scope, {

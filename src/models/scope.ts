@@ -16,6 +16,7 @@ import type { Attention } from './attention.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { LayerSite, RunRequest } from './model.ts'
 import type { CodebookPart } from './patch.ts'
+import { type PromptShares, type Recollection, recall, recallFeeds } from './side-memories.ts'
 import { answerOf, mergedUnitFeeds, mergedUnitInputs, type UnitNodes } from './units.ts'
 import type { StoredWeight } from './weights.ts'
 
@@ -31,6 +32,8 @@ export interface ScopePlan {
   /** Units that a request adds to feed-forwards, by layer. */
   readonly units?: ReadonlyMap<number, UnitNodes>
   readonly attention: Attention
+  /** Told what side memories make of a layer. */
+  readonly atRecall?: (layer: number, made: Recollection) => void
   /** Reads and writes at a site; returns what goes on. */
   readonly atSite?: (kind: LayerSite, layer: number, value: Node) => Node
 }
@@ -95,12 +98,20 @@ export function openScope(plan: ScopePlan): GraphScope {
     return node
   }
 
+  const withMemories = (layer: number, output: Node): Node => {
+    const x = inner.get(layer)
+    if (!plan.patch.memories.has(layer) || x === undefined) return output
+    const made = recall(layer, x, plan.network.config.width, x.shape[0] === INPUT_TOKENS ? 'I' : 'T')
+    plan.atRecall?.(layer, made)
+    return add(output, made.answer)
+  }
+
   const patchedOutput = (layer: number, output: Node): Node => {
     const { width } = plan.network.config
     const ofPatch = mergedUnitInputs(plan.patch, layer, width)
     const added = plan.units?.get(layer)
     const all = added === undefined ? ofPatch : [...ofPatch, added]
-    const sum = all.reduce((y, units) => add(y, answerOf(units, mlpInput(layer))), output)
+    const sum = all.reduce((y, units) => add(y, answerOf(units, mlpInput(layer))), withMemories(layer, output))
     const book = plan.patch.codebooks.get(layer)
     return book === undefined ? sum : consult(layer, book, inner.get(layer) ?? sum, sum)
   }
@@ -124,11 +135,11 @@ export function openScope(plan: ScopePlan): GraphScope {
       encoded = made
     },
     site(kind, layer, value) {
-      if (kind === 'mlp-inner') inner.set(layer, value)
       const patched = kind === 'mlp-output' ? patchedOutput(layer, value) : value
       const visited = plan.atSite?.(kind, layer, patched) ?? patched
-      // What is written there is heard by all units, the layer's own and those beside them.
+      // What is written there is heard by all that takes it in, the layer's own and what patches put beside it.
       if (kind === 'mlp-input') mlpInputs.set(layer, visited)
+      if (kind === 'mlp-inner') inner.set(layer, visited)
       return visited
     },
   }
@@ -202,11 +213,16 @@ export function runLayers(network: Layers, scope: OpenScope, { part, from, atCut
   return walk(x ?? ids('ids', TOKENS), layers)
 }
 
-/** Flattened positions of the prompts' last tokens that are in the batch, by layer. */
-export type PromptEnds = (layer: number) => readonly number[]
+/** Where prompts lie among the positions of a run. */
+export interface PromptPlaces {
+  /** Flattened positions of the prompts' last tokens that are computed at a layer. */
+  promptEnds(layer: number): readonly number[]
+  /** What the positions mean to side memories at a layer. */
+  promptShares(layer: number): PromptShares
+}
 
 /** What a patch's graph is fed. */
-export function patchFeeds(patch: MergedPatch, promptEnds: PromptEnds): Record<string, AnyTensor> {
+export function patchFeeds(patch: MergedPatch, places: PromptPlaces): Record<string, AnyTensor> {
   const feeds = mergedUnitFeeds(patch)
   for (const [name, { left, right }] of patch.lowRank) {
     feeds[`left ${name}`] = left
@@ -214,11 +230,14 @@ export function patchFeeds(patch: MergedPatch, promptEnds: PromptEnds): Record<s
   }
   for (const [layer, { keys, values, radii }] of patch.codebooks) {
     const entries = radii.data.length
-    feeds[`query ${layer}`] = indices(promptEnds(layer))
+    feeds[`query ${layer}`] = indices(places.promptEnds(layer))
     feeds[`keys ${layer}`] = keys
     feeds[`values ${layer}`] = values
     feeds[`radii ${layer}`] = tensor(radii.data, [entries, 1])
     feeds[`half-norms ${layer}`] = tensor(halfSquaredNorms(keys), [1, entries])
+  }
+  for (const [layer, memories] of patch.memories) {
+    Object.assign(feeds, recallFeeds(layer, memories, places.promptShares(layer)))
   }
   return feeds
 }
@@ -258,8 +277,8 @@ export function factorFeeds(added: RunRequest['lowRank'] = {}): Record<string, A
 }
 
 /** The patch as far as it matters to a run: in layers where no prompt ends, codebooks are not consulted. */
-export function patchAt(patch: MergedPatch, promptEnds: PromptEnds): MergedPatch {
-  const codebooks = new Map([...patch.codebooks].filter(([layer]) => promptEnds(layer).length > 0))
+export function patchAt(patch: MergedPatch, places: Pick<PromptPlaces, 'promptEnds'>): MergedPatch {
+  const codebooks = new Map([...patch.codebooks].filter(([layer]) => places.promptEnds(layer).length > 0))
   return { ...patch, codebooks }
 }
 
@@ -272,7 +291,8 @@ export function indices(values: readonly number[]): Tensor<'int64'> {
 export function patchKey(patch: MergedPatch, fed: ReadonlySet<string>): string {
   const lowRank = [...patch.lowRank.keys()].filter((name) => !fed.has(name)).sort()
   const neurons = [...patch.neurons].map(([layer, all]) => [layer, all.map(({ activation }) => activation)]).sort()
-  return JSON.stringify([lowRank, [...fed].sort(), [...patch.codebooks.keys()].sort(), neurons])
+  const memories = [...patch.memories.keys()].sort()
+  return JSON.stringify([lowRank, [...fed].sort(), [...patch.codebooks.keys()].sort(), neurons, memories])
 }
 
 /** The flattened tokens' dimension, N = B·T. */

@@ -19,10 +19,13 @@ import {
   windowMask,
   windowsOf,
 } from './positions.ts'
+import type { PromptPlaces } from './scope.ts'
 
 /** What a capture keeps: the feeds of the graph that goes on from it. */
 export interface CapturedState {
   readonly feeds: Readonly<Record<string, AnyTensor>>
+  /** By layer: what positions before those kept add to the activations of side memories there [B, n]. */
+  readonly activations: ReadonlyMap<number, Tensor>
 }
 
 /** What all rows of a run begin with, computed before. */
@@ -33,8 +36,16 @@ export interface Prefix {
   readonly feeds: Readonly<Record<string, AnyTensor>>
 }
 
+/** What a window depends on besides the request. */
+export interface WindowOptions {
+  /** What all rows begin with. */
+  readonly prefix?: Prefix | null
+  /** Each prompt is computed to its end, whatever is asked for. */
+  readonly wholePrompts?: boolean
+}
+
 /** The positions of a run and what the graph is fed for them. */
-export interface Window {
+export interface Window extends PromptPlaces {
   readonly feeds: Readonly<Record<string, AnyTensor>>
   /** Rows B, positions T computed, and the length I of an encoder's input. */
   readonly sizes: Readonly<Record<'B' | 'T' | 'I', number>>
@@ -44,8 +55,6 @@ export interface Window {
   indexOf(position: Position, site: Site): number
   /** The positions meant by a read at a site. */
   positionsOf(at: Read['at'], site: Site): readonly Position[]
-  /** Flattened indices of the prompts' last tokens at a layer, as far as they are computed. */
-  promptEnds(layer: number): readonly number[]
 }
 
 /** The positions of one stack of layers: those of each row from `first` to `end` (exclusive), padded to a length. */
@@ -56,13 +65,15 @@ interface Stack {
 }
 
 /** Opens the window of a request. @throws E_CONTEXT_LENGTH, E_POSITION, E_TOKENS */
-export function openWindow(network: Network, request: RunRequest, prefix: Prefix | null = null): Window {
+export function openWindow(network: Network, request: RunRequest, options: WindowOptions = {}): Window {
   const { config } = network
+  const { prefix = null } = options
   const { tokens, resume } = request
   checkTokens(config, tokens)
-  const { encoder, decoder } = stacksOf(config, request, prefix)
+  const { encoder, decoder } = stacksOf(config, request, options)
   const stackAt = (layer: number): Stack => (encoder !== null && layer < config.encoderLayers ? encoder : decoder)
   const stackOf = (site: Site): Stack => (site === 'logits' ? decoder : stackAt(layerOf(site)))
+  const state = resume?.state as CapturedState | undefined
   const prompts = promptLengths(tokens)
   const ends = prompts.map((length, row) => ({ row, token: length - 1 }))
   const fresh = () =>
@@ -74,7 +85,7 @@ export function openWindow(network: Network, request: RunRequest, prefix: Prefix
     isSpread ? { ...spreadFeeds(feeds, tokens.rows.length), ...placesOf(network, tokens, encoder, decoder) } : feeds
   const pastOwn = encoder === null && decoder.first.some((first) => first > 0)
   return {
-    feeds: resume === undefined ? fresh() : resumed((resume.state as CapturedState).feeds),
+    feeds: state === undefined ? fresh() : resumed(state.feeds),
     sizes: { B: tokens.rows.length, T: decoder.length, I: encoder?.length ?? 0 },
     past: prefix !== null || (pastOwn && isSpread) ? 'shared' : pastOwn ? 'own' : null,
     indexOf: (position, site) => indexIn(stackOf(site), position),
@@ -84,6 +95,16 @@ export function openWindow(network: Network, request: RunRequest, prefix: Prefix
       return ends
         .filter(({ row, token }) => token >= (stack.first[row] ?? 0) && token < (stack.end[row] ?? 0))
         .map((position) => indexIn(stack, position))
+    },
+    promptShares(layer) {
+      const start = encoder !== null && layer >= config.encoderLayers ? (length: number) => length - 1 : () => 0
+      return {
+        shares: shareOut(
+          stackAt(layer),
+          prompts.map((length) => [start(length), length]),
+        ),
+        earlier: state?.activations.get(layer) ?? null,
+      }
     },
   }
 }
@@ -100,13 +121,14 @@ export function layerOf(site: Site): number {
 function stacksOf(
   { encoderLayers }: ModelConfig,
   request: RunRequest,
-  prefix: Prefix | null,
+  { prefix = null, wholePrompts = false }: WindowOptions,
 ): { encoder: Stack | null; decoder: Stack } {
   const { tokens, resume } = request
   const ends = tokens.rows.map((row) => row.length)
   if (encoderLayers === 0) {
     const first = tokens.rows.map((_, row) => resume?.from[row] ?? resume?.from[0] ?? prefix?.length ?? 0)
-    return { encoder: null, decoder: stack(first, neededEnds(request, first, ends) ?? ends) }
+    const least = wholePrompts ? promptLengths(tokens) : first.map((from) => from + 1)
+    return { encoder: null, decoder: stack(first, neededEnds(request, least, ends) ?? ends) }
   }
   const prompts = promptLengths(tokens)
   return {
@@ -121,15 +143,18 @@ function stacksOf(
   }
 }
 
-/** Where only activations at some positions are read, tokens after the last of them cannot change the answer: null where that is not so. */
+/**
+ * Where only activations at some positions are read, tokens after the last of them cannot change the answer, and each row ends there,
+ * but has at least so many tokens: null where that is not so.
+ */
 function neededEnds(
   { read, write, loss, capture, resume }: RunRequest,
-  first: readonly number[],
+  least: readonly number[],
   rowEnds: readonly number[],
 ): number[] | null {
   const isPlain = write === undefined && loss === undefined && capture === undefined && resume === undefined
   if (!isPlain || read === undefined) return null
-  const ends = first.map((from) => from + 1)
+  const ends = [...least]
   for (const { at } of read) {
     if (at === 'all') return null
     for (const { row, token } of at) if (token < (rowEnds[row] ?? 0)) ends[row] = Math.max(ends[row] ?? 0, token + 1)
@@ -166,6 +191,16 @@ function placesOf(
 
 function stack(first: readonly number[], end: readonly number[]): Stack {
   return { first, end, length: Math.max(...end.map((last, row) => last - (first[row] ?? 0))) }
+}
+
+/** For each row of a stack, equal shares of 1 at the positions `[from, to)` meant, as far as they are computed [B, T]. */
+function shareOut({ first, end, length }: Stack, meant: readonly (readonly [number, number])[]): Tensor {
+  const data = new Float32Array(first.length * length)
+  for (const [row, [from, to]] of meant.entries()) {
+    const [start = 0, stop = 0] = [first[row], end[row]]
+    data.fill(1 / (to - from), row * length + Math.max(from - start, 0), row * length + Math.min(to, stop) - start)
+  }
+  return tensor(data, [first.length, length])
 }
 
 function indexIn({ first, end, length }: Stack, { row, token }: Position): number {

@@ -60,6 +60,8 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
       storedTokens: 128,
     },
   },
+  // As with ROME; and what a memory learned first must not stand in the way of what it learns next.
+  wise: { hparams: { shortPrefixes: 0, longPrefixes: 0, learningRate: 4, steps: 150, unitShare: 0.05 } },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },
   // The smallest of these models have no room for an example, nor for a second step.

@@ -51,6 +51,7 @@ const MEASURED = {
   grace: 216,
   't-patcher': 581,
   calinet: 211,
+  wise: 275,
   ike: 311,
   memprompt: 235,
   mello: 650,

@@ -27,6 +27,7 @@ const PATCH: Patch = {
       biases: numbers([3], 0, -1, 0.5),
       output: numbers([3, 2], 6, 5, 4, 3, 2, 1),
     },
+    { kind: 'side-memories', layer: 1, deltas: numbers([2, 1, 2], 1, 2, 3, 4), thresholds: numbers([2], 0.5, 0) },
     {
       kind: 'context',
       retrieval: { by: 'cosine', vectors: { layer: 0 }, above: null },
@@ -137,8 +138,8 @@ describe('a damaged or hostile file', () => {
     ['a huge tensor', withHeader((text) => text.replace('[3,1]', '[67108864,67108864]')), 'for the numbers of'],
     ['a shape of another rank', withHeader((text) => text.replace('[3,1]', '[3]')), 'parts.0.left.shape'],
     ['factors that do not meet', withHeader((text) => text.replace('[1,2]', '[2,1]')), 'a right factor of 1 rows'],
-    ['an unknown retrieval', withHeader((text) => text.replace('"by":"letters"', '"by":"luck"')), 'parts.5.retrieval'],
-    ['no candidates', withHeader((text) => text.replace('"candidates":2', '"candidates":0')), 'parts.4.confirmation'],
+    ['an unknown retrieval', withHeader((text) => text.replace('"by":"letters"', '"by":"luck"')), 'parts.6.retrieval'],
+    ['no candidates', withHeader((text) => text.replace('"candidates":2', '"candidates":0')), 'parts.5.confirmation'],
     ['a label too few', withHeader((text) => text.replace('[7],', '')), 'as many keys as values, radii and labels'],
     ['an unknown activation', withHeader((text) => text.replace('gelu-tanh', 'tanh')), 'parts.3.activation'],
     ['a bias too many', withHeader((text) => text.replace('[2,3]', '[3,2]')), 'as many biases as columns'],
@@ -147,6 +148,7 @@ describe('a damaged or hostile file', () => {
       withHeader((text) => text.replace('"shape":[2,3]', '"shape":[1,3]').replace('"shape":[3,2]', '"shape":[3,3]')),
       'of one width',
     ],
+    ['a threshold too many', withHeader((text) => text.replace('[2,1,2]', '[1,2,2]')), 'one a memory'],
     [
       'adapters that do not meet',
       withHeader((text) => text.replace(/("adapters".*?)\[3,1\](.*?)\[1,2\]/, '$1[1,3]$2[1,2]')),

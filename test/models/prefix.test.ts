@@ -53,6 +53,11 @@ describe.each(NAMES)('%s', (name) => {
         const [input, output] = [numbers([width, 2]), numbers([2, width], 2)]
         return { kind, layer: LAYER, activation: 'gelu', input, biases: numbers([2]), output }
       }
+      if (kind === 'side-memories') {
+        // Answers some of the prompts.
+        const thresholds = tensor(Float32Array.of(name === 'tiny-t5' ? 0 : 2.5), [1])
+        return { kind, layer: LAYER, deltas: numbers([1, mlpWidth, width]), thresholds }
+      }
       if (kind !== 'codebook') return null
       // Fires at the end of one prompt.
       const { ids } = await model.tokenizer.encode(PROMPTS[1] ?? '')
@@ -72,7 +77,7 @@ describe.each(NAMES)('%s', (name) => {
     return made === null ? model : model.withPatch({ parts: [made], report: {} })
   }
 
-  test.each(['none', 'dense', 'low-rank', 'neurons', 'codebook'])(
+  test.each(['none', 'dense', 'low-rank', 'neurons', 'codebook', 'side-memories'])(
     'prompts with a long beginning in common are answered as if each were alone, patch: %s',
     async (kind) => {
       const edited = await patched(kind)
