@@ -13,8 +13,19 @@ const FIRST_DECAY = 0.9
 const SECOND_DECAY = 0.999
 const EPSILON = 1e-8
 
+/** What an optimiser remembers from step to step: who saves it and hands it back goes on where it stood. */
+export interface AdamState {
+  /** m */
+  readonly first: Float32Array
+  /** v */
+  readonly second: Float32Array
+  /** t */
+  steps: number
+}
+
 /** An optimiser with its moments; one for each array of parameters. */
 export interface Adam {
+  readonly state: AdamState
   /**
    * Moves `parameters` in place against `gradient`, both of the size the optimiser was made for; `share` of the learning
    * rate, 1 where a schedule says nothing else.
@@ -24,14 +35,14 @@ export interface Adam {
 
 /** Makes an optimiser for `size` parameters, with moments of zero. */
 export function createAdam(size: number, learningRate: number): Adam {
-  const first = new Float32Array(size)
-  const second = new Float32Array(size)
-  let steps = 0
+  const state: AdamState = { first: new Float32Array(size), second: new Float32Array(size), steps: 0 }
+  const { first, second } = state
   return {
+    state,
     step(parameters, gradient, share = 1) {
-      steps += 1
-      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** steps)
-      const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** steps)
+      state.steps += 1
+      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** state.steps)
+      const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** state.steps)
       for (let i = 0; i < size; i++) {
         const g = gradient[i] ?? 0
         const m = FIRST_DECAY * (first[i] ?? 0) + (1 - FIRST_DECAY) * g

@@ -38,3 +38,16 @@ test('keeps no state between two optimisers', () => {
   createAdam(1, 0.1).step(other, Float32Array.of(5))
   expect(other).toEqual(one)
 })
+
+test('goes on from what it remembers as if it had never stopped', () => {
+  const gradients = GRADIENTS.map((gradient) => Float32Array.from(gradient))
+  const [whole, resumed] = [Float32Array.of(1, -2, 0.5, 0), Float32Array.of(1, -2, 0.5, 0)]
+  const [one, before, after] = [createAdam(4, 0.1), createAdam(4, 0.1), createAdam(4, 0.1)]
+  for (const gradient of gradients) one.step(whole, gradient)
+  for (const gradient of gradients.slice(0, 2)) before.step(resumed, gradient)
+  after.state.first.set(before.state.first)
+  after.state.second.set(before.state.second)
+  after.state.steps = before.state.steps
+  after.step(resumed, gradients[2] ?? new Float32Array())
+  expect(resumed).toEqual(whole)
+})
