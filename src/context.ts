@@ -13,6 +13,8 @@ export interface ProgressEvent {
   readonly total?: number
   /** What the numbers count: `tokens`, `steps`, `bytes`. */
   readonly unit: string
+  /** How far off what is being trained still is. */
+  readonly loss?: number
 }
 
 /** What a long job may use. */

@@ -63,9 +63,10 @@ function createLog(stream: ProgressStream, now: () => number): Progress {
   return { report, clear: () => {} }
 }
 
-/** `covariance of mlp-inner.5  1200/4096 tokens`; bytes in MiB. */
-export function formatEvent({ task, done, total, unit }: ProgressEvent): string {
+/** `covariance of mlp-inner.5  1200/4096 tokens`; bytes in MiB; what trains tells its loss. */
+export function formatEvent({ task, done, total, unit, loss }: ProgressEvent): string {
   const amount = unit === 'bytes' ? (value: number) => (value / 2 ** 20).toFixed(1) : String
   const counted = total === undefined ? amount(done) : `${amount(done)}/${amount(total)}`
-  return printable(`${task}  ${counted} ${unit === 'bytes' ? 'MiB' : unit}`)
+  const trained = loss === undefined ? '' : `, loss ${loss.toFixed(3)}`
+  return printable(`${task}  ${counted} ${unit === 'bytes' ? 'MiB' : unit}${trained}`)
 }
