@@ -294,6 +294,11 @@ export const ERRORS = {
     message: 'expected a prompt with its subject in braces, such as "The capital of {France} is", found {found}.',
     exit: 2,
   },
+  E_TRAINING_FACTS: {
+    message:
+      '{title} learns from facts other than those to be edited: expected at least {least}, found {found}. Give data with more facts, or fewer cases.',
+    exit: 2,
+  },
   E_VALUE: { message: '{criterion}: expected a value within 0–100, found {found}.', exit: 1 },
   E_WEIGHT: {
     message: 'the model has no weight named {name}. Is the folder complete (all shards, matching config.json)?',
