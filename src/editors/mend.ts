@@ -43,9 +43,11 @@ import { countNumbers } from './steps/residual-network.ts'
 import { type TargetTokens, tokenizeTarget } from './steps/target-tokens.ts'
 import {
   holdOut,
+  restoreShipped,
   SCHEDULE_HPARAMS,
   type ScheduleHparams,
   TRAINING_COPIES,
+  type TrainedArrays,
   type Trainee,
   type Training,
   trainNetwork,
@@ -67,7 +69,6 @@ export type MendHparams = ScheduleHparams & {
 export interface MendPreparation {
   readonly networks: EditorNetworks
   readonly training: Training
-  readonly facts: number
 }
 
 /** Changes when what is trained may change. */
@@ -134,19 +135,20 @@ export const mend: Editor<MendHparams, MendPreparation> = {
   memory: estimateMemory,
 
   async prepare({ model, hparams, material }, ctx) {
+    const weights = feedForwardWeights(model, lastLayers(model.config, hparams.blocks))
+    const networks = startNetworks(weights, hparams, ctx.random)
+    const files = { name: mend.name, settings: hashOf([VERSION, model.id, hparams]) }
+    const shipped = await restoreShipped(arraysOf(networks, hparams), files)
+    if (shipped !== undefined) return { networks, training: shipped }
+
     const examples = await readExamples(mend, { model, facts: material.facts, most: hparams.facts }, ctx)
-    const networks = startNetworks(
-      feedForwardWeights(model, lastLayers(model.config, hparams.blocks)),
-      hparams,
-      ctx.random,
-    )
     const open = await openNetworks(networks)
     try {
       const { learned, held } = holdOut(examples)
       const trainee = openTraining({ model, networks, open, hparams, learned, held }, ctx.signal)
-      const key = hashOf([VERSION, model.id, hparams, examples, ctx.random.stream('id').uniform()])
-      const job = { trainee, examples: learned.length, schedule: hparams, key, name: mend.name }
-      return { networks, training: await trainNetwork(job, ctx), facts: examples.length }
+      const key = hashOf([files.settings, examples, ctx.random.stream('id').uniform()])
+      const job = { ...files, key, trainee, examples: learned.length, schedule: hparams }
+      return { networks, training: await trainNetwork(job, ctx) }
     } finally {
       await open.close()
     }
@@ -179,7 +181,7 @@ export const mend: Editor<MendHparams, MendPreparation> = {
       report: {
         loss: gradients.reduce((sum, { loss }) => sum + loss, 0) / chosen.length,
         change: norm(changes.map(({ left, right }) => normOfProduct(left, right))),
-        trainingFacts: prepared.facts,
+        trainingFacts: training.examples,
         trainingSteps: training.steps,
         heldLoss: training.heldBest,
       },
@@ -202,7 +204,7 @@ export function openTraining(
   { model, networks, open, hparams, learned, held }: NetworkTraining,
   signal: AbortSignal,
 ): Trainee {
-  const { weights, groups, rates } = networks
+  const { weights, rates } = networks
   const askRows = openCapturedRows(model, lastLayers(model.config, hparams.blocks)[0] ?? 0)
   const names = weights.flatMap(({ name }) => [`left ${name}`, `right ${name}`])
   const transform = async (edits: readonly TargetTokens[], moments: 'as they are' | 'taking in') => {
@@ -219,14 +221,8 @@ export function openTraining(
     const request = await askEditLoss({ model, check, ask: askRows, ...hparams })
     return { ...request, lowRank: Object.fromEntries(lowRank) }
   }
-  const { learningRate, rateLearningRate } = hparams
-  const arrays = groups.flatMap((group, g) =>
-    Object.entries(group.arrays).map(([name, values]) => [nameArray(name, g), { values, learningRate }]),
-  )
-
   return {
-    parameters: { ...Object.fromEntries(arrays), rates: { values: rates, learningRate: rateLearningRate } },
-    gathered: Object.fromEntries(groups.map(({ moments }, g) => [nameArray('moments', g), moments])),
+    ...arraysOf(networks, hparams),
 
     async learn(batch, random) {
       const examples = batch.flatMap((i) => learned[i] ?? [])
@@ -266,6 +262,17 @@ export function openTraining(
       }
       return sum
     },
+  }
+}
+
+/** All that training changes. */
+function arraysOf({ groups, rates }: EditorNetworks, { learningRate, rateLearningRate }: MendHparams): TrainedArrays {
+  const arrays = groups.flatMap((group, g) =>
+    Object.entries(group.arrays).map(([name, values]) => [nameArray(name, g), { values, learningRate }]),
+  )
+  return {
+    parameters: { ...Object.fromEntries(arrays), rates: { values: rates, learningRate: rateLearningRate } },
+    gathered: Object.fromEntries(groups.map(({ moments }, g) => [nameArray('moments', g), moments])),
   }
 }
 

@@ -4,11 +4,15 @@
  *   θ ← Adam(θ, g · min(1, c/‖g‖)),   g the gradient of a batch's loss, ‖g‖ over all parameters together
  *
  * Examples come in a random order, each once before any comes again. The held-out loss is taken at intervals; training ends when
- * it was not the smallest so far several times in a row, or after the most steps, and the parameters are then those of the smallest. What was trained is kept in `cacheDir` by its key; a job that was stopped goes on from
- * its last save, through the same numbers as one that was not.
+ * it was not the smallest so far several times in a row, or after the most steps, and the parameters are then those of the smallest.
+ *
+ * What was trained is kept in `cacheDir` by what determines it; a job that was stopped goes on from its last save, through the same
+ * numbers as one that was not. For models that ship such a file may ship too: it is found by method, model and settings, whatever the
+ * facts at hand, and was made from facts of other subjects.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
 import { norm } from '../../tensor/linalg.ts'
@@ -64,11 +68,15 @@ export interface TrainedArray {
   readonly learningRate: number
 }
 
-/** What is trained, and how far off it is. */
-export interface Trainee {
+/** All that training changes. */
+export interface TrainedArrays {
   readonly parameters: Readonly<Record<string, TrainedArray>>
   /** What is gathered while learning and goes with the parameters, such as moments; changed in place. */
   readonly gathered: Readonly<Record<string, Float64Array>>
+}
+
+/** What is trained, and how far off it is. */
+export interface Trainee extends TrainedArrays {
   /** The loss of a batch of examples, by their numbers, with its gradients by the parameters' names. All chance comes from `random`. */
   learn(
     batch: readonly number[],
@@ -84,20 +92,30 @@ export interface TrainNetworkJob {
   /** How many examples there are to learn from. */
   readonly examples: number
   readonly schedule: ScheduleHparams
-  /** Hash of what determines the result, and what its files are called. */
-  readonly key: string
+  /** What its files and its progress are called. */
   readonly name: string
+  /** Hash of model, settings and version, and of all that determines the result. */
+  readonly settings: string
+  readonly key: string
 }
 
 /** How training went. */
 export interface Training {
+  /** Facts learned from. */
+  readonly examples: number
   readonly steps: number
   /** After how many of them the held-out loss was smallest. */
   readonly bestStep: number
   readonly heldFirst: number
   readonly heldBest: number
+  /** What it took, where it was made. */
+  readonly seconds: number
 }
 
+/** Where trained files ship. */
+const SHIPPED = fileURLToPath(new URL('../../../models/prepared/', import.meta.url))
+/** Digits of a hash in a file's name: 64 bits, far beyond chance. */
+const NAME_DIGITS = 16
 /** Milliseconds of work that a stopped job may lose. */
 const SAVE_EVERY_MS = 20_000
 /** A fact in so many is held out, and no more than so many: the estimate is good enough, and each costs as much as one to learn from. */
@@ -115,32 +133,50 @@ export function holdOut<T>(examples: readonly T[]): { readonly learned: readonly
   return { learned: examples.filter((_, i) => !held(i)), held: examples.filter((_, i) => held(i)) }
 }
 
+/** Finds what ships for a model and settings, and puts it into the arrays; undefined where nothing does. */
+export async function restoreShipped(
+  arrays: TrainedArrays,
+  { name, settings }: Pick<TrainNetworkJob, 'name' | 'settings'>,
+  folder = SHIPPED,
+): Promise<Training | undefined> {
+  return restoreTraining(
+    arrays,
+    await readArrayFile(join(folder, `${name}-${settings.slice(0, NAME_DIGITS)}.bin`), null),
+  )
+}
+
 /** Trains, or finds what was trained in the cache. @throws E_NOT_FINITE for a loss that is no number, E_DISK_FULL, E_NOT_WRITABLE */
 export async function trainNetwork(job: TrainNetworkJob, ctx: Context): Promise<Training> {
-  const { trainee, key } = job
-  const folder = join(ctx.cacheDir, 'trained')
-  const file = join(folder, `${job.name}-${key.slice(0, 32)}.bin`)
-  const done = await readArrayFile(file, key)
-  if (done !== undefined) {
-    for (const [name, array] of Object.entries(arraysOf(trainee))) restore(array, done, name)
-    return readTraining(done.values)
-  }
-  const part = join(folder, `${job.name}-${key.slice(0, 32)}.part`)
+  const { trainee, key, name, settings } = job
+  const parts = [name, settings.slice(0, NAME_DIGITS), key.slice(0, NAME_DIGITS)]
+  const file = join(ctx.cacheDir, 'trained', `${parts.join('-')}.bin`)
+  const done = restoreTraining(trainee, await readArrayFile(file, key))
+  if (done !== undefined) return done
+  const part = `${file}.part`
   const run = openRun(job, await readArrayFile(part, key))
   let savedAt = ctx.now()
+  const save = async () => {
+    run.spend(ctx.now() - savedAt)
+    savedAt = ctx.now()
+    await writeArrayFile(part, key, run.save())
+  }
   while (!run.hasEnded()) {
     ctx.signal.throwIfAborted()
     if (run.isDue()) await run.look()
     else ctx.progress(await run.step(ctx.random))
-    if (ctx.now() - savedAt > SAVE_EVERY_MS) {
-      await writeArrayFile(part, key, run.save())
-      savedAt = ctx.now()
-    }
+    if (ctx.now() - savedAt > SAVE_EVERY_MS) await save()
   }
+  run.spend(ctx.now() - savedAt)
   const training = run.finish()
   await writeArrayFile(file, key, { values: { ...training }, arrays: arraysOf(trainee) })
   await rm(part, { force: true })
   return training
+}
+
+function restoreTraining(arrays: TrainedArrays, saved: SavedArrays | undefined): Training | undefined {
+  if (saved === undefined) return undefined
+  for (const [name, array] of Object.entries(arraysOf(arrays))) restore(array, saved, name)
+  return readTraining(saved.values)
 }
 
 /** Training as far as it has come. */
@@ -154,7 +190,7 @@ function openRun({ trainee, examples, schedule, name: task }: TrainNetworkJob, s
       createAdam(values.length, learningRate),
     ]),
   )
-  const count = { steps: 0, lookedAt: 0, inVain: 0, bestStep: 0, heldFirst: 0, heldBest: 0 }
+  const count = { examples, steps: 0, lookedAt: 0, inVain: 0, bestStep: 0, heldFirst: 0, heldBest: 0, seconds: 0 }
   const dealt = dealExamples(examples)
   const size = Math.min(batchSize, examples)
   if (saved !== undefined) {
@@ -195,6 +231,9 @@ function openRun({ trainee, examples, schedule, name: task }: TrainNetworkJob, s
       count.steps += 1
       return { task, done: count.steps, total: mostSteps, unit: 'steps', loss }
     },
+    spend(ms: number) {
+      count.seconds += ms / 1000
+    },
     save(): SavedArrays {
       const named = (kind: string, arrays: Readonly<Record<string, NumberArray>>) =>
         Object.fromEntries(Object.entries(arrays).map(([name, array]) => [`${kind} ${name}`, array]))
@@ -230,7 +269,7 @@ function dealExamples(examples: number): (at: number, random: Random) => number 
 }
 
 /** All that belongs to what is trained. */
-function arraysOf({ parameters, gathered }: Trainee): Record<string, NumberArray> {
+function arraysOf({ parameters, gathered }: TrainedArrays): Record<string, NumberArray> {
   const trained = Object.entries(parameters).map(([name, { values }]) => [name, values] as const)
   return { ...Object.fromEntries(trained), ...gathered }
 }
@@ -243,13 +282,9 @@ function restore(array: NumberArray, { arrays }: SavedArrays, name: string): voi
   array.set(saved)
 }
 
-function readTraining({
-  steps = 0,
-  bestStep = 0,
-  heldFirst = 0,
-  heldBest = 0,
-}: Readonly<Record<string, number>>): Training {
-  return { steps, bestStep, heldFirst, heldBest }
+function readTraining(values: Readonly<Record<string, number>>): Training {
+  const { examples = 0, steps = 0, bestStep = 0, heldFirst = 0, heldBest = 0, seconds = 0 } = values
+  return { examples, steps, bestStep, heldFirst, heldBest, seconds }
 }
 
 function checkLoss(loss: number): number {

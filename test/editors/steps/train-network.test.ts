@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Context, ProgressEvent } from '../../../src/context.ts'
 import {
   holdOut,
+  restoreShipped,
   type ScheduleHparams,
   type Trainee,
   type TrainNetworkJob,
@@ -60,7 +61,10 @@ function makeTrainee(held?: readonly number[]): Watched {
 
 const newFolder = () => mkdtempSync(join(tmpdir(), 'whichedit-trained-'))
 const train = (trainee: Trainee, job: Partial<TrainNetworkJob> = {}, ctx: Context = testContext()) =>
-  trainNetwork({ trainee, examples: POINTS.length, schedule: SCHEDULE, key: 'key', name: 'points', ...job }, ctx)
+  trainNetwork(
+    { trainee, examples: POINTS.length, schedule: SCHEDULE, key: 'key', settings: 'set', name: 'points', ...job },
+    ctx,
+  )
 
 test('learns, dealing every example once before any comes again', async () => {
   const trainee = makeTrainee()
@@ -75,7 +79,7 @@ test('learns, dealing every example once before any comes again', async () => {
 
 test('ends when the held-out loss no longer falls, with what was best', async () => {
   const trainee = makeTrainee([9, 5, 6, 5, 1])
-  expect(await train(trainee)).toEqual({ steps: 20, bestStep: 10, heldFirst: 9, heldBest: 5 })
+  expect(await train(trainee)).toMatchObject({ steps: 20, bestStep: 10, heldFirst: 9, heldBest: 5 })
   const atTen = makeTrainee([9])
   await train(atTen, { schedule: { ...SCHEDULE, mostSteps: 10 } })
   expect(trainee.parameters.point?.values).toEqual(atTen.parameters.point?.values)
@@ -84,7 +88,7 @@ test('ends when the held-out loss no longer falls, with what was best', async ()
 
 test('ends after the most steps, with a look at the last', async () => {
   const trainee = makeTrainee([9, 5, 1])
-  expect(await train(trainee, { schedule: { ...SCHEDULE, mostSteps: 7 } })).toEqual({
+  expect(await train(trainee, { schedule: { ...SCHEDULE, mostSteps: 7 } })).toMatchObject({
     steps: 7,
     bestStep: 7,
     heldFirst: 9,
@@ -133,14 +137,28 @@ test('a job that was stopped goes on from its last save, through the same number
   }
   const stopped = testContext({ cacheDir, progress, signal: stop.signal, now: clock() })
   await expect(train(makeTrainee(), {}, stopped)).rejects.toBe(reason)
-  expect(readdirSync(join(cacheDir, 'trained'))).toEqual(['points-key.part'])
+  expect(readdirSync(join(cacheDir, 'trained'))).toEqual(['points-set-key.bin.part'])
 
   const resumed = makeTrainee()
-  expect(await train(resumed, {}, testContext({ cacheDir }))).toEqual(training)
+  const { seconds, ...rest } = training
+  expect(await train(resumed, {}, testContext({ cacheDir }))).toMatchObject(rest)
+  expect(seconds).toBeGreaterThan(0)
   expect(resumed.batches.length).toBeLessThan(training.steps - 10)
   expect(resumed.parameters).toEqual(whole.parameters)
   expect(resumed.gathered).toEqual(whole.gathered)
-  expect(existsSync(join(cacheDir, 'trained/points-key.part'))).toBe(false)
+  expect(existsSync(join(cacheDir, 'trained/points-set-key.bin.part'))).toBe(false)
+})
+
+test('what ships is found by settings alone', async () => {
+  const cacheDir = newFolder()
+  const made = makeTrainee()
+  const training = await train(made, {}, testContext({ cacheDir }))
+  const folder = newFolder()
+  copyFileSync(join(cacheDir, 'trained/points-set-key.bin'), join(folder, 'points-set.bin'))
+  const found = makeTrainee()
+  expect(await restoreShipped(found, { name: 'points', settings: 'set' }, folder)).toEqual(training)
+  expect([found.parameters, found.gathered]).toEqual([made.parameters, made.gathered])
+  expect(await restoreShipped(makeTrainee(), { name: 'points', settings: 'other' }, folder)).toBeUndefined()
 })
 
 test('tells its loss as it goes', async () => {
