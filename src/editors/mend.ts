@@ -6,16 +6,17 @@
  *   (ũᵢ, δ̃ᵢ) = g(norm(uᵢ, δᵢ)),   Ŵ = W + α Σ ũᵢ δ̃ᵢᵀ
  *   training: L = c_e · (−log p_Ŵ(t | x′)) + c_l · KL(p_W ‖ p_Ŵ)(x_loc),   g, α ← Adam
  *
- * uᵢ what W is multiplied with at token i, δᵢ the gradient for what that gives, rows of zeros left out; norm: less the mean, over the
- * standard deviation, both from training; g the network of `steps/residual-network.ts`, one for all weights of a shape, a weight a
- * mode; α a number for each weight, whose sign training finds. x the prompt, t the target, x′ another wording, x_loc a question whose
- * answer must stay, both divergence and wordings over all their tokens. W the feed-forward matrices of the last blocks. The rows of several facts add up.
+ * uᵢ what W is multiplied with at token i, δᵢ the gradient for what that gives, rows of zeros left out; norm: less the mean, over
+ * the standard deviation, both from training; g the network of `steps/residual-network.ts`, one for all weights of a shape, each
+ * weight a mode; α a number for each weight, whose sign training finds. x the prompt, t the target, x′ another wording, x_loc a
+ * question whose answer must stay. W the feed-forward matrices of the last blocks. The rows of several facts add up.
  *
  * Mitchell et al. 2022, §3, equations 1–5. Reference code: eric-mitchell/mend `algs/mend.py`, `nn.py`, `trainer.py`, matched: the
- * network with its clamp after the last layer, moments taken in row by row before they are used and kept still afterwards, α added,
- * x′ in the outer loss (zjunlp/EasyEdit puts x there), c_e, c_l and the cut of gradients. Not matched: x′ is at times x itself, as a
- * fact's other wordings often begin with a foreign sentence; α is moved by its own optimiser alone; of several facts each has its own mean in L_e,
- * as the network was trained for; T5's second gate matrix is edited as well. Here W is [in, out].
+ * network with its clamp after the last layer, moments taken in before they are used and kept still afterwards, α added, x′ in the
+ * outer loss (zjunlp/EasyEdit puts x there), c_e, c_l and the cut of gradients. Not matched: x′ is x itself in its turn, as other
+ * wordings in CounterFact begin with foreign sentences; x_loc is a neighbour of the fact, there a random question; α is moved by its
+ * own optimiser alone; of several facts each has its own mean in L_e, as the network was trained for; T5's second gate matrix is
+ * edited as well. Papers write W [out, in]; here it is [in, out], and the patch's left factor is ũ, its right one α δ̃.
  */
 import { createHash } from 'node:crypto'
 import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'

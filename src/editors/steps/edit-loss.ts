@@ -4,8 +4,8 @@
  *
  *   L = c_e · mean over j of −log p′(tⱼ | x′, t₁ … tⱼ₋₁) + c_l · mean over tokens of KL(p ‖ p′)
  *
- * p the model as it is, p′ the edited one. Mitchell et al. 2022, equations 3–5; eric-mitchell/mend `losses.py` (`kl_loc_loss`), matched: the divergence is taken
- * at all tokens of a decoder's text, of an encoder-decoder at those of the answer.
+ * p the model as it is, p′ the edited one; the tokens are those of the bystander, of an encoder-decoder those of its answer.
+ * Mitchell et al. 2022, equations 3–5; eric-mitchell/mend `losses.py` (`kl_loc_loss`), matched.
  */
 import { WhicheditError } from '../../errors.ts'
 import type { LanguageModel, RunRequest } from '../../models/model.ts'
