@@ -56,7 +56,7 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   },
   // Four facts, learned by heart: more is not to be had of random weights.
   mend: {
-    hparams: { rank: 16, learningRate: 1e-3, rateLearningRate: 1e-3, batchSize: 3, mostSteps: 12, judgeEvery: 4 },
+    hparams: { rank: 16, learningRate: 1e-3, rateLearningRate: 1e-3, batchSize: 4, mostSteps: 15, judgeEvery: 15 },
   },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },

@@ -45,14 +45,14 @@ export async function writeArrayFile(file: string, key: string, { values, arrays
   await writeWhole(file, Buffer.concat([Buffer.from(`${header}\n`), payload]))
 }
 
-/** Reads arrays back; undefined where there are none, or none that are whole and of this key; null: of any. */
-export async function readArrayFile(file: string, key: string | null): Promise<SavedArrays | undefined> {
+/** Reads arrays back; undefined where there are none, or none that are whole and of this key. */
+export async function readArrayFile(file: string, key: string): Promise<SavedArrays | undefined> {
   const bytes = await readFile(file).catch(() => undefined)
   if (bytes === undefined) return undefined
   const end = bytes.subarray(0, MOST_HEADER_BYTES).indexOf('\n')
   const header = parseHeader(bytes.toString('utf8', 0, Math.max(end, 0)))
   const payload = bytes.subarray(end + 1)
-  if (header === undefined || header.key !== (key ?? header.key) || header.sha256 !== hashOf(payload)) return undefined
+  if (header?.key !== key || header.sha256 !== hashOf(payload)) return undefined
   const arrays: Record<string, NumberArray> = {}
   let at = 0
   for (const { name, kind, length } of header.arrays) {

@@ -78,9 +78,9 @@ export async function openNetwork(shape: NetworkShape): Promise<OpenNetwork> {
   const made = buildNetwork(arrays, width)
   const found = gradient(made, Object.values(arrays), input('slopes', ['R', width]))
   const forward = await Session.create({ made })
-  const backward = await Session.create(
-    Object.fromEntries(names.flatMap((name, i) => (found[i] === undefined ? [] : [[name, found[i]]]))),
-  )
+  const gradients = Object.fromEntries(names.flatMap((name, i) => (found[i] === undefined ? [] : [[name, found[i]]])))
+  // An edit needs none.
+  let backward: Session | null = null
   const join = (parts: readonly Float32Array[]) =>
     joinRows(
       parts.map((part) => tensor(part, [part.length / width, width])),
@@ -96,6 +96,7 @@ export async function openNetwork(shape: NetworkShape): Promise<OpenNetwork> {
   }
   return {
     async transform(values, asked) {
+      if (asked.every(({ rows }) => rows.length === 0)) return asked.map(({ rows }) => rows)
       const results = await forward.run(feed(values, asked))
       const all = floatsOf(results.made)
       let at = 0
@@ -105,12 +106,16 @@ export async function openNetwork(shape: NetworkShape): Promise<OpenNetwork> {
       })
     },
     async differentiate(values, asked, slopes) {
+      if (asked.every(({ rows }) => rows.length === 0)) {
+        return Object.fromEntries(names.map((name) => [name, new Float32Array(sizeOf(dims[name] ?? []))]))
+      }
+      backward ??= await Session.create(gradients)
       const results = await backward.run({ ...feed(values, asked), slopes: join(slopes) })
       return Object.fromEntries(names.map((name) => [name, floatsOf(results[name])]))
     },
     async close() {
       await forward.release()
-      await backward.release()
+      await backward?.release()
     },
   }
 }

@@ -7,12 +7,10 @@
  * it was not the smallest so far several times in a row, or after the most steps, and the parameters are then those of the smallest.
  *
  * What was trained is kept in `cacheDir` by what determines it; a job that was stopped goes on from its last save, through the same
- * numbers as one that was not. For models that ship such a file may ship too: it is found by method, model and settings, whatever the
- * facts at hand, and was made from facts of other subjects.
+ * numbers as one that was not.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
 import { norm } from '../../tensor/linalg.ts'
@@ -94,8 +92,7 @@ export interface TrainNetworkJob {
   readonly schedule: ScheduleHparams
   /** What its files and its progress are called. */
   readonly name: string
-  /** Hash of model, settings and version, and of all that determines the result. */
-  readonly settings: string
+  /** Hash of all that determines the result. */
   readonly key: string
 }
 
@@ -112,10 +109,8 @@ export interface Training {
   readonly seconds: number
 }
 
-/** Where trained files ship. */
-const SHIPPED = fileURLToPath(new URL('../../../models/prepared/', import.meta.url))
-/** Digits of a hash in a file's name: 64 bits, far beyond chance. */
-const NAME_DIGITS = 16
+/** Digits of a hash in a file's name: 128 bits, far beyond chance. */
+const NAME_DIGITS = 32
 /** Milliseconds of work that a stopped job may lose. */
 const SAVE_EVERY_MS = 20_000
 /** A fact in so many is held out, and no more than so many: the estimate is good enough, and each costs as much as one to learn from. */
@@ -133,23 +128,10 @@ export function holdOut<T>(examples: readonly T[]): { readonly learned: readonly
   return { learned: examples.filter((_, i) => !held(i)), held: examples.filter((_, i) => held(i)) }
 }
 
-/** Finds what ships for a model and settings, and puts it into the arrays; undefined where nothing does. */
-export async function restoreShipped(
-  arrays: TrainedArrays,
-  { name, settings }: Pick<TrainNetworkJob, 'name' | 'settings'>,
-  folder = SHIPPED,
-): Promise<Training | undefined> {
-  return restoreTraining(
-    arrays,
-    await readArrayFile(join(folder, `${name}-${settings.slice(0, NAME_DIGITS)}.bin`), null),
-  )
-}
-
 /** Trains, or finds what was trained in the cache. @throws E_NOT_FINITE for a loss that is no number, E_DISK_FULL, E_NOT_WRITABLE */
 export async function trainNetwork(job: TrainNetworkJob, ctx: Context): Promise<Training> {
-  const { trainee, key, name, settings } = job
-  const parts = [name, settings.slice(0, NAME_DIGITS), key.slice(0, NAME_DIGITS)]
-  const file = join(ctx.cacheDir, 'trained', `${parts.join('-')}.bin`)
+  const { trainee, key, name } = job
+  const file = join(ctx.cacheDir, 'trained', `${name}-${key.slice(0, NAME_DIGITS)}.bin`)
   const done = restoreTraining(trainee, await readArrayFile(file, key))
   if (done !== undefined) return done
   const part = `${file}.part`

@@ -74,3 +74,13 @@ test('its gradients are those of what it makes', async () => {
     expect((gradients[name]?.[at] ?? 0) - (above - below) / (2 * step), name).toBeCloseTo(0, 2)
   }
 })
+
+test('of no rows at all it makes none, and learns nothing', async () => {
+  const arrays = startNetwork(SHAPE, createRandom(1))
+  const none = [{ mode: 0, rows: new Float32Array() }]
+  expect(await network.transform(arrays, none)).toEqual([new Float32Array()])
+  const gradients = await network.differentiate(arrays, none, [new Float32Array()])
+  for (const [name, values] of Object.entries(arrays)) {
+    expect(gradients[name]).toEqual(new Float32Array(values.length))
+  }
+})

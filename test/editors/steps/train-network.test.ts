@@ -1,11 +1,10 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Context, ProgressEvent } from '../../../src/context.ts'
 import {
   holdOut,
-  restoreShipped,
   type ScheduleHparams,
   type Trainee,
   type TrainNetworkJob,
@@ -61,10 +60,7 @@ function makeTrainee(held?: readonly number[]): Watched {
 
 const newFolder = () => mkdtempSync(join(tmpdir(), 'whichedit-trained-'))
 const train = (trainee: Trainee, job: Partial<TrainNetworkJob> = {}, ctx: Context = testContext()) =>
-  trainNetwork(
-    { trainee, examples: POINTS.length, schedule: SCHEDULE, key: 'key', settings: 'set', name: 'points', ...job },
-    ctx,
-  )
+  trainNetwork({ trainee, examples: POINTS.length, schedule: SCHEDULE, key: 'key', name: 'points', ...job }, ctx)
 
 test('learns, dealing every example once before any comes again', async () => {
   const trainee = makeTrainee()
@@ -137,7 +133,7 @@ test('a job that was stopped goes on from its last save, through the same number
   }
   const stopped = testContext({ cacheDir, progress, signal: stop.signal, now: clock() })
   await expect(train(makeTrainee(), {}, stopped)).rejects.toBe(reason)
-  expect(readdirSync(join(cacheDir, 'trained'))).toEqual(['points-set-key.bin.part'])
+  expect(readdirSync(join(cacheDir, 'trained'))).toEqual(['points-key.bin.part'])
 
   const resumed = makeTrainee()
   const { seconds, ...rest } = training
@@ -146,19 +142,7 @@ test('a job that was stopped goes on from its last save, through the same number
   expect(resumed.batches.length).toBeLessThan(training.steps - 10)
   expect(resumed.parameters).toEqual(whole.parameters)
   expect(resumed.gathered).toEqual(whole.gathered)
-  expect(existsSync(join(cacheDir, 'trained/points-set-key.bin.part'))).toBe(false)
-})
-
-test('what ships is found by settings alone', async () => {
-  const cacheDir = newFolder()
-  const made = makeTrainee()
-  const training = await train(made, {}, testContext({ cacheDir }))
-  const folder = newFolder()
-  copyFileSync(join(cacheDir, 'trained/points-set-key.bin'), join(folder, 'points-set.bin'))
-  const found = makeTrainee()
-  expect(await restoreShipped(found, { name: 'points', settings: 'set' }, folder)).toEqual(training)
-  expect([found.parameters, found.gathered]).toEqual([made.parameters, made.gathered])
-  expect(await restoreShipped(makeTrainee(), { name: 'points', settings: 'other' }, folder)).toBeUndefined()
+  expect(existsSync(join(cacheDir, 'trained/points-key.bin.part'))).toBe(false)
 })
 
 test('tells its loss as it goes', async () => {
