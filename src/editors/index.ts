@@ -12,6 +12,7 @@ import { lora } from './lora.ts'
 import { mello } from './mello.ts'
 import { memit } from './memit.ts'
 import { memprompt } from './memprompt.ts'
+import { mend } from './mend.ts'
 import { none } from './none.ts'
 import { pmet } from './pmet.ts'
 import { rRome } from './r-rome.ts'
@@ -36,6 +37,7 @@ export const EDITORS = {
   emmet,
   alphaedit,
   ultraedit,
+  mend,
   grace,
   't-patcher': tPatcher,
   calinet,

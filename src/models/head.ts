@@ -82,8 +82,9 @@ function lossTerm(term: LossTerm, i: number, logProbs: Node, vocabulary: number)
     return reshape(negate(sum(multiply(picked, weights), [0])), [])
   }
   const p = gatherRows(logProbs, input(`rows ${i}`, [size], 'int64')) // [R, V]
-  const difference = subtract(p, input(`reference ${i}`, [size, vocabulary]))
-  const divergence = reshape(sum(multiply(exp(p), difference), [1]), [size]) // [R]
+  const reference = input(`reference ${i}`, [size, vocabulary])
+  const [over, other] = term.under === 'reference' ? [reference, p] : [p, reference]
+  const divergence = reshape(sum(multiply(exp(over), subtract(over, other)), [1]), [size]) // [R]
   return reshape(sum(multiply(divergence, weights), [0]), [])
 }
 

@@ -117,6 +117,11 @@ function makeModel(
     }
   }
 
+  const findModule = (role: WeightRole, layer: number): string | undefined => {
+    const inRange = Number.isInteger(layer) && layer >= 0 && layer < config.layers
+    return inRange ? engine.network.moduleName(role, layer) : undefined
+  }
+
   const model: LanguageModel = {
     id: patches.length === 0 ? files.fingerprint : hashPatches(files.fingerprint, patches),
     name: files.name,
@@ -189,15 +194,14 @@ function makeModel(
     },
 
     weightName(role: WeightRole, layer: number): string {
-      const { network } = engine
-      const { layers } = network.config
-      const inRange = Number.isInteger(layer) && layer >= 0 && layer < layers
-      const module = inRange ? network.moduleName(role, layer) : undefined
+      const module = findModule(role, layer)
       if (module === undefined) {
-        throw new WhicheditError('E_SITE', { site: `${role}.${layer}`, first: 0, last: layers - 1 })
+        throw new WhicheditError('E_SITE', { site: `${role}.${layer}`, first: 0, last: config.layers - 1 })
       }
       return `${module}.weight`
     },
+
+    hasWeight: (role: WeightRole, layer: number): boolean => findModule(role, layer) !== undefined,
 
     withPatch: (added: Patch): LanguageModel => makeModel(core, [...patches, added]),
   }

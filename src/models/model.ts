@@ -72,7 +72,20 @@ export type LossTerm =
       readonly kind: 'kl'
       readonly at: readonly (Position & { readonly weight: number })[]
       readonly reference: Tensor
+      /** Which of the two is averaged over. `model` (default): p, as above.  `reference`: Σ weight · KL(reference ‖ p). */
+      readonly under?: 'model' | 'reference'
     }
+
+/**
+ * The gradient of a loss for a weight, as the two matrices whose product it is: ∂L/∂W = inputsᵀ · slopes. A row for each
+ * position, rows of a batch padded to one length; where nothing that the loss asks for depends on a position, its slopes are 0.
+ */
+export interface GradientRows {
+  /** What the weight is multiplied with [N, in]. */
+  readonly inputs: Tensor
+  /** The loss's gradient for what that gives [N, out]. */
+  readonly slopes: Tensor
+}
 
 /**
  * State of an earlier run, from the down-projection of `layer` on: work can be resumed there.
@@ -99,6 +112,8 @@ export interface RunRequest {
    * `unit-biases <layer>` or `unit-output <layer>`.
    */
   readonly gradientOf?: readonly string[]
+  /** Weights whose gradient is wanted position by position, named as in the files. */
+  readonly gradientRowsOf?: readonly string[]
   /** Weights replaced for this run only [in, out]; gradients may be taken for them. Feeding them costs nothing. */
   readonly weights?: Readonly<Record<string, Tensor>>
   /** Products left · right added to weights for this run only, besides those of patches; gradients may be taken for the factors. */
@@ -119,6 +134,8 @@ export interface RunResult {
   /** The value of each loss term. */
   readonly lossTerms: readonly number[]
   readonly gradients: Readonly<Record<string, Tensor>>
+  /** Of the weights of `gradientRowsOf`. */
+  readonly gradientRows: Readonly<Record<string, GradientRows>>
   readonly capture?: Capture
 }
 
@@ -221,6 +238,8 @@ export interface LanguageModel {
   weightShape(name: string): readonly [number, number]
   /** The name of a layer's weight in the model's files. @throws E_SITE for a layer or role the model lacks. */
   weightName(role: WeightRole, layer: number): string
+  /** Whether a layer has a weight of this role. */
+  hasWeight(role: WeightRole, layer: number): boolean
   /** The same model with more patches; shares everything with this one. */
   withPatch(patch: Patch): LanguageModel
 }

@@ -16,7 +16,7 @@ import { makeCapture, memoryName } from './capture.ts'
 import type { Edits } from './edits.ts'
 import { buildHead, type HeadRows, headRows } from './head.ts'
 import type { MergedPatch } from './merged-patch.ts'
-import type { LayerSite, ModelConfig, Read, RunRequest, RunResult, Site, Write } from './model.ts'
+import type { GradientRows, LayerSite, ModelConfig, Read, RunRequest, RunResult, Site, Write } from './model.ts'
 import {
   factorFeeds,
   factorInputs,
@@ -100,6 +100,7 @@ function buildGraph(
       .set(`unit-biases ${layer}`, biases)
       .set(`unit-output ${layer}`, output)
   }
+  const products = new Map<string, { readonly x: Node; readonly y: Node }>()
   const captured = request.capture?.layer
   const keep = (layer: number, made: KeysValues): void => {
     if (captured === undefined || layer <= captured || config.encoderLayers > 0) return
@@ -122,6 +123,9 @@ function buildGraph(
     atRecall: (layer, { lengths }) => {
       if (captured !== undefined && layer >= captured) outputs[memoryName(layer)] = lengths
     },
+    atProduct: (name, x, y) => {
+      if (request.gradientRowsOf?.includes(name)) products.set(name, { x, y })
+    },
     atSite: (kind, layer, value) => visitSite(request, `${kind}.${layer}`, value, outputs, differentiable),
   })
   const x = runLayers(network, scope, {
@@ -135,19 +139,37 @@ function buildGraph(
   }
 
   const loss = buildHead((rows) => network.head(scope, rows), x, request, config.vocabulary, outputs)
-  const names = request.gradientOf ?? []
-  if (loss === null || names.length === 0) return outputs
-  const wrt = names.map((name) => {
-    const node = differentiable.get(name)
-    if (node === undefined) {
-      throw new WhicheditError('E_INTERNAL', { what: `a gradient for ${name}, which is neither written nor fed` })
-    }
-    return node
-  })
-  gradient(loss, wrt).forEach((node, i) => {
-    outputs[`gradient ${names[i]}`] = node
-  })
+  if (loss !== null) Object.assign(outputs, differentiateFor(request, loss, differentiable, products))
   return outputs
+}
+
+/** The gradients that a request asks for, in one pass back. */
+function differentiateFor(
+  { gradientOf = [], gradientRowsOf = [] }: RunRequest,
+  loss: Node,
+  differentiable: ReadonlyMap<string, Node>,
+  products: ReadonlyMap<string, { readonly x: Node; readonly y: Node }>,
+): Record<string, Node> {
+  if (gradientOf.length + gradientRowsOf.length === 0) return {}
+  const find = <T>(nodes: ReadonlyMap<string, T>, name: string, is: string): T => {
+    const node = nodes.get(name)
+    if (node === undefined) throw new WhicheditError('E_INTERNAL', { what: `a gradient for ${name}, which is ${is}` })
+    return node
+  }
+  const wanted = gradientOf.map((name) => find(differentiable, name, 'neither written nor fed'))
+  const rows = gradientRowsOf.map((name) => find(products, name, 'multiplied with nothing in this run'))
+  const found = gradient(loss, [...wanted, ...rows.map(({ y }) => y)])
+  const named = (kind: string, names: readonly string[], nodes: readonly Node[]) =>
+    names.flatMap((name, i): [string, Node][] => (nodes[i] === undefined ? [] : [[`${kind} ${name}`, nodes[i]]]))
+  return Object.fromEntries([
+    ...named('gradient', gradientOf, found),
+    ...named('slopes', gradientRowsOf, found.slice(gradientOf.length)),
+    ...named(
+      'inputs',
+      gradientRowsOf,
+      rows.map(({ x }) => x),
+    ),
+  ])
 }
 
 function resumeAt({ config }: Network, scope: Scope, layer: number): { layer: number; cut: LayerCut } {
@@ -190,10 +212,11 @@ function requestKey(request: RunRequest, window: Window, patch: string): string 
     request.capture?.layer ?? null,
     request.read?.map(({ site, as }) => [site, as ?? 'rows']) ?? [],
     request.write?.map(({ site, mode }) => [site, mode]) ?? [],
-    request.loss?.map(({ kind }) => kind) ?? [],
+    request.loss?.map((term) => (term.kind === 'kl' ? [term.kind, term.under ?? 'model'] : term.kind)) ?? [],
     Object.keys(request.lowRank ?? {}).sort(),
     Object.entries(request.neurons ?? {}).map(([layer, { activation }]) => [layer, activation]),
     request.gradientOf ?? [],
+    request.gradientRowsOf ?? [],
   ])
 }
 
@@ -238,12 +261,25 @@ function collect(network: Network, { request, window, head, outputs }: Answer): 
     gradients[name] = write === undefined ? found : gatherGradient(write, found)
     checkFinite(gradients[name], `the gradient of ${name}`)
   }
+  const gradientRows: Record<string, GradientRows> = {}
+  for (const name of request.gradientRowsOf ?? []) {
+    const found = { inputs: toFloats(outputs[`inputs ${name}`]), slopes: toFloats(outputs[`slopes ${name}`]) }
+    checkFinite(found.slopes, `the gradient of ${name}`)
+    gradientRows[name] = found
+  }
   reads.forEach((read, i) => {
     checkFinite(read, `${request.read?.[i]?.site}`)
   })
   if (!Number.isFinite(loss)) throw new WhicheditError('E_NOT_FINITE', { where: 'the loss', found: String(loss) })
   const capture = makeCapture(network, request, window, outputs)
-  return { reads, lossTerms, gradients, ...(request.loss ? { loss } : {}), ...(capture ? { capture } : {}) }
+  return {
+    reads,
+    lossTerms,
+    gradients,
+    gradientRows,
+    ...(request.loss ? { loss } : {}),
+    ...(capture ? { capture } : {}),
+  }
 }
 
 function readResult(read: Read, output: AnyTensor | undefined, pick: readonly number[] | undefined): Tensor {

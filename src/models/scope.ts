@@ -34,6 +34,8 @@ export interface ScopePlan {
   readonly attention: Attention
   /** Told what side memories make of a layer. */
   readonly atRecall?: (layer: number, made: Recollection) => void
+  /** Told what a weight is multiplied with and what that gives, changes of the weight included. */
+  readonly atProduct?: (name: string, x: Node, y: Node) => void
   /** Reads and writes at a site; returns what goes on. */
   readonly atSite?: (kind: LayerSite, layer: number, value: Node) => Node
 }
@@ -89,7 +91,9 @@ export function openScope(plan: ScopePlan): GraphScope {
   const product = (x: Node, name: string, out: number): Node => {
     const y = patchedProduct(x, name, out)
     const added = plan.added?.get(name)
-    return added === undefined ? y : addLowRank(y, x, added)
+    const sum = added === undefined ? y : addLowRank(y, x, added)
+    plan.atProduct?.(name, x, sum)
+    return sum
   }
 
   const mlpInput = (layer: number): Node => {

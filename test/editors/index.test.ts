@@ -62,6 +62,10 @@ const OPTIONS: Readonly<Record<string, SuiteOptions>> = {
   },
   // As with ROME; and what a memory learned first must not stand in the way of what it learns next.
   wise: { hparams: { shortPrefixes: 0, longPrefixes: 0, learningRate: 4, steps: 150, unitShare: 0.05 } },
+  // Four facts, learned by heart: more is not to be had of random weights.
+  mend: {
+    hparams: { rank: 16, learningRate: 1e-3, rateLearningRate: 1e-3, batchSize: 4, mostSteps: 15, judgeEvery: 15 },
+  },
   ike: { skip: IN_CONTEXT },
   memprompt: { skip: IN_CONTEXT },
   // The smallest of these models have no room for an example, nor for a second step.

@@ -6,7 +6,7 @@ import type { LossTerm, Position, RunRequest, Site, TokenBatch, Write } from '..
 import { UNIT_ACTIVATIONS, type UnitActivation } from '../../src/models/patch.ts'
 import { layerOf } from '../../src/models/window.ts'
 import { createRandom } from '../../src/tensor/random.ts'
-import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { type Tensor, tensor, zeros } from '../../src/tensor/tensor.ts'
 import { expectClose } from './close.ts'
 import { openTinyModel, type TinyModel } from './tiny-model.ts'
 
@@ -115,12 +115,16 @@ export function describeArchitecture(name: TinyModel): void {
           ] satisfies LossTerm[],
           weights: { [g.weight]: weight },
           gradientOf: [g.site, g.weight],
+          gradientRowsOf: [g.weight],
         }
         const check = (result: Awaited<ReturnType<typeof model.run>>, what: string) => {
           expectClose(result.lossTerms, g.lossTerms, { relative: 1e-4 }, `${what} loss`)
           expectClose(result.gradients[g.site]?.data, g.valueGradient.data, F32_GRADIENT, `${what} value`)
           expect(weight.shape).toEqual(g.weightGradient.shape)
           expectClose(result.gradients[g.weight]?.data, g.weightGradient.data, F32_GRADIENT, `${what} weight`)
+          const { inputs = zeros([0, 0]), slopes = zeros([0, 0]) } = result.gradientRows[g.weight] ?? {}
+          const product = multiply(transposed(inputs), slopes).data
+          expectClose(product, g.weightGradient.data, F32_GRADIENT, `${what} weight, from its rows`)
         }
         check(await model.run(request), 'whole')
 

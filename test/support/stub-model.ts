@@ -77,6 +77,7 @@ export function makeStubModel(options: StubOptions, patches: readonly Patch[] = 
     tokenVectors: async () => refuse(),
     weight: async () => refuse(),
     weightName: refuse,
+    hasWeight: refuse,
     weightShape: refuse,
     score: async (queries) => {
       await sleep(options.delayMs ?? 0)

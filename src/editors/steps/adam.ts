@@ -13,8 +13,19 @@ const FIRST_DECAY = 0.9
 const SECOND_DECAY = 0.999
 const EPSILON = 1e-8
 
+/** What an optimiser remembers from step to step: who saves it and hands it back goes on where it stood. */
+export interface AdamState {
+  /** m */
+  readonly first: Float32Array
+  /** v */
+  readonly second: Float32Array
+  /** t */
+  steps: number
+}
+
 /** An optimiser with its moments; one for each array of parameters. */
 export interface Adam {
+  readonly state: AdamState
   /**
    * Moves `parameters` in place against `gradient`, both of the size the optimiser was made for; `share` of the learning
    * rate, 1 where a schedule says nothing else.
@@ -22,26 +33,16 @@ export interface Adam {
   step(parameters: Float32Array, gradient: Float32Array, share?: number): void
 }
 
-/** What an optimiser remembers of the gradients it has seen. Its steps change it in place. */
-export interface Moments {
-  readonly first: Float32Array
-  readonly second: Float32Array
-  steps: number
-}
-
-/** The moments of an optimiser that has seen nothing. */
-export function openMoments(size: number): Moments {
-  return { first: new Float32Array(size), second: new Float32Array(size), steps: 0 }
-}
-
-/** Makes an optimiser for `size` parameters, which goes on from moments where there are some. */
-export function createAdam(size: number, learningRate: number, moments = openMoments(size)): Adam {
-  const { first, second } = moments
+/** Makes an optimiser for `size` parameters, with moments of zero. */
+export function createAdam(size: number, learningRate: number): Adam {
+  const state: AdamState = { first: new Float32Array(size), second: new Float32Array(size), steps: 0 }
+  const { first, second } = state
   return {
+    state,
     step(parameters, gradient, share = 1) {
-      moments.steps += 1
-      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** moments.steps)
-      const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** moments.steps)
+      state.steps += 1
+      const stepSize = (share * learningRate) / (1 - FIRST_DECAY ** state.steps)
+      const secondScale = 1 / Math.sqrt(1 - SECOND_DECAY ** state.steps)
       for (let i = 0; i < size; i++) {
         const g = gradient[i] ?? 0
         const m = FIRST_DECAY * (first[i] ?? 0) + (1 - FIRST_DECAY) * g

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { Context } from '../../context.ts'
-import { createAdam, openMoments } from './adam.ts'
+import { createAdam } from './adam.ts'
 import { differentiateAll } from './differentiate.ts'
 import { type NumberFileKind, readNumberFile, writeNumberFile } from './number-file.ts'
 import type { Parameters, TrainJob } from './train-on-facts.ts'
@@ -31,13 +31,12 @@ const KIND: NumberFileKind<{ readonly steps: number; readonly parameters: number
 /** Trains the parameters in place. The loss of each batch, taken before its step. @throws E_DISK_FULL, E_NOT_WRITABLE */
 export async function trainKept(job: KeptTraining, ctx: Context): Promise<number[]> {
   const { model, batches, parameters, given, task } = job
-  const moments = parameters.map(({ values }) => openMoments(values.length))
+  const adams = parameters.map(({ values, learningRate }) => createAdam(values.length, learningRate))
   const arrays = parameters.flatMap(({ values }, i) =>
-    [values, moments[i]?.first, moments[i]?.second].flatMap((x) => x ?? []),
+    [values, adams[i]?.state.first, adams[i]?.state.second].flatMap((x) => x ?? []),
   )
   const losses = await resume(job, arrays)
-  for (const moment of moments) moment.steps = losses.length
-  const adams = parameters.map(({ values, learningRate }, i) => createAdam(values.length, learningRate, moments[i]))
+  for (const { state } of adams) state.steps = losses.length
   const names = parameters.map(({ name }) => name)
   let savedAt = ctx.now()
   for (const { request } of batches.slice(losses.length)) {

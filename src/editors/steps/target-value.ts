@@ -30,6 +30,7 @@ import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import type { HparamSpec } from '../editor.ts'
 import { type Adam, createAdam } from './adam.ts'
+import { logSoftmaxRows } from './log-softmax.ts'
 import { prefixesOffStart, promptAfter, tokenizeSubject } from './subject.ts'
 import { forceTarget, tokenizeTarget } from './target-tokens.ts'
 
@@ -301,7 +302,7 @@ async function captureRows({ model, fact, prefixes, settings }: TargetValueJob) 
   const kl: LossTerm = {
     kind: 'kl',
     at: [{ ...essenceAt, weight: settings.klFactor }],
-    reference: logSoftmaxRow(logits),
+    reference: logSoftmaxRows(logits),
   }
   return {
     initials,
@@ -325,16 +326,6 @@ function gradientOf(gradients: Readonly<Record<string, Tensor>>, site: string): 
     throw new WhicheditError('E_INTERNAL', { what: `target value: the model gave no gradient for ${site}` })
   }
   return gradient.data
-}
-
-/** Log-probabilities from one row of logits [1, V], with sums in float64. */
-function logSoftmaxRow({ data, shape }: Tensor): Tensor {
-  const largest = data.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
-  const sum = data.reduce((total, logit) => total + Math.exp(logit - largest), 0)
-  return tensor(
-    data.map((logit) => logit - largest - Math.log(sum)),
-    shape,
-  )
 }
 
 /** Scales a vector down to a length, in place, if it is longer. */
