@@ -14,6 +14,9 @@ const METHODS = 'mend,serac'
 const KEPT = ['trained', 'trainings', 'scope-maps', 'sentence-vectors', 'preparation-costs']
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+const prepared = join(root, 'models', 'atlas', 'prepared')
+// What ships already would be found, and not made.
+rmSync(prepared, { recursive: true, force: true })
 const cache = mkdtempSync(join(tmpdir(), 'whichedit-atlas-'))
 const { status } = spawnSync(
   process.execPath,
@@ -22,8 +25,6 @@ const { status } = spawnSync(
   { stdio: 'inherit', env: { ...process.env, XDG_CACHE_HOME: cache, HF_HOME: join(cache, 'none') } },
 )
 if (status === 0) {
-  const prepared = join(root, 'models', 'atlas', 'prepared')
-  rmSync(prepared, { recursive: true, force: true })
   for (const folder of KEPT) {
     const made = join(cache, 'whichedit', folder)
     if (existsSync(made)) cpSync(made, join(prepared, folder), { recursive: true })
