@@ -11,13 +11,15 @@
  * threshold, ρ its ratio. After so many edits a memory is closed and the next one begins at Δ = 0 with a mask of its own; so many
  * closed ones are merged by TIES into one, with the least of their thresholds. Of several memories the one of the largest activation answers (WISE-Retrieve).
  *
- * Wang et al. 2024, equations 3–8. Reference code: zjunlp/EasyEdit `models/wise/WISE.py`, matched in losses, mask, clamp, stop and life
- * of memories, and where a fact has a subject in its way for facts: meant are the subject's tokens, not meant the prompt's others. Not matched:
+ * Wang et al. 2024, §2.3. Reference code: zjunlp/EasyEdit `models/wise/WISE.py`, matched in losses, mask, clamp, stop and life
+ * of memories, and in its way for facts: where a prompt has its subject, meant are the subject's tokens, not meant the prompt's others. A
+ * subject that opens a text is not met there: a first token's key hardly depends on the token. Not matched:
  *   gate       decided for each text by its prompt, once. Theirs takes the mean over the whole batch, target and padding included; in
  *              generating it decides anew at each token, by that token alone; beyond 100 tokens it takes the largest
  *   ‖kₜΔ‖      as in the paper; theirs compares the outputs after the model's activation function
  *   a(xₑ)      for ε that of the bare prompt; theirs is the mean over prefixed texts
  *   xᵢ         drawn for each step from prompts of other facts, some from those most like the edit's; theirs is one prompt of the user's for all steps
+ *   prefixes   sampled as for other methods here, not by beams after other words
  *   decay      none; theirs shrinks all of W + Δ, also outside the mask
  *   scale      margins of published settings are lengths in the models they were made for. Elsewhere the unit of a is a share of the median
  *              length of what the down-projection gives, and η is multiplied by (unit / median ‖k‖)², so that a step goes as far

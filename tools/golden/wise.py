@@ -1,4 +1,4 @@
-"""WISE on the tiny Llama model, written from Wang et al. 2024, §3: a trainable copy of one down-projection by a hook, autograd over the
+"""WISE on the tiny Llama model, written from Wang et al. 2024, §2.3: a trainable copy of one down-projection by a hook, autograd over the
 whole model, a masked gradient, hinge losses on activations, TIES (Yadav et al. 2023, algorithm 1), and the gate.
 
 Four edits of a stream: two into each of two memories, which are then merged. Stored of each: the random numbers, the losses, the memories

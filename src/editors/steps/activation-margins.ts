@@ -6,7 +6,7 @@
  *   loss = S(γ + a(i) − a(e)) + S(a(i) − α) + S(β − a(e)),   S the mean of what is above zero
  *
  * kₜ the matrix's input at a position; e the texts meant, i others, the first term over all pairs; u the unit in which
- * activations are measured. Wang et al. 2024, equation 6; reference code zjunlp/EasyEdit `models/wise/WISE.py` (`_cal_activation_loss`).
+ * activations are measured. Wang et al. 2024, §2.3; reference code zjunlp/EasyEdit `models/wise/WISE.py` (`_cal_activation_loss`).
  */
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 
