@@ -2,21 +2,21 @@
  * SERAC: edits are kept as text beside the model. A classifier says whether a query is in the scope of one; if so, a counterfactual
  * model answers with that edit before it, else the model itself, which stays as it is.
  *
- *   s(e, q) = exp(−‖z_e − z_q‖²),  e* = argmax over the memory;   s(e*, q) > 1/2 → h(e*, q),  else f(q)     (§3.1–3.2)
- *   loss = mean over q in scope of −log s + mean over q out of scope of −log(1 − s),   and −log h(y | e, q) for q in scope   (§3.3)
+ *   s(e, q) = exp(−‖z_e − z_q‖²),  e* = argmax over the memory;   s(e*, q) > b → h(e*, q),  else f(q)
+ *   loss = mean over q in scope of −log s + mean over q out of scope of −log(1 − s),   and −log h(y | e, q) for q in scope
  *
- * f the model; h the counterfactual model; e an edit "x y." of prompt x and new target y; z a text's place, by its prompt. Both are
- * trained before any edit, on other facts. In scope of a fact are its paraphrases and other names, out of it its neighbours,
- * other facts about its subject and, as hard negatives, the nearest texts about other subjects. The classifier kept
- * is the one that was best on a fifth of the facts.
+ * f the model; h the counterfactual model; e an edit "x y." of prompt x and new target y; z a text's place, an edit's by its prompt.
+ * Both are trained before any edit, on other facts. In scope of a fact are its paraphrases and other names, out of it its
+ * neighbours, other facts about its subject and, as hard negatives, the nearest texts about other subjects. The classifier kept is
+ * the one that was best on a fifth of the facts. b is 1/2, or more, if else too many of their queries out of scope would pass.
  *
- * Mitchell et al. 2022. Reference code: eric-mitchell/serac `algs/rep.py`, `trainer.py` (`SupervisedTrainer`), matched in the routing,
- * the likeness, both losses, the edit before the query, and the main prompt as often asked as another wording. Not matched:
- * z is a trained linear map of a frozen encoder's vectors, theirs all of a DistilBERT; h is the model itself with adapters (LoRA),
- * theirs a smaller one of its kind, which a model of any kind need not have, so that h costs what f costs; both are trained
- * apart, theirs by one optimiser, which is the same, since they share no weights. Defects of theirs that are not repeated: for GPT the classifier's text is
- * the edit without its last word, so that a longer target stays in part; here it is the prompt. In zjunlp/EasyEdit `models/serac` a soft mixture is scored but a hard
- * choice generates, and the classifier is trained through that mixture alone; here one choice serves both.
+ * Mitchell et al. 2022, §3. Reference code: eric-mitchell/serac `algs/rep.py`, `trainer.py` (`SupervisedTrainer`), matched in the
+ * routing, the likeness, both losses, the edit before the query, and the main prompt as often asked as another wording. Not
+ * matched: z is a trained linear map of a frozen encoder's vectors, theirs all of a DistilBERT; h is the model itself with
+ * adapters (LoRA), theirs a smaller one of its kind, which an arbitrary model need not have, so that h costs what f costs; the two
+ * are trained one after the other, theirs by one optimiser, of weights they do not share; their b is 1/2 always. Not repeated: for
+ * GPT its classifier sees the edit without its last word, and so a part of a longer target, here the prompt alone. The soft mixture
+ * that zjunlp/EasyEdit `models/serac` scores, and trains the classifier through, though it writes by a hard choice: one choice serves both here.
  */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
@@ -35,7 +35,15 @@ import { checkFacts } from './steps/check-facts.ts'
 import { contextBytes, makeEntries, sentenceOf } from './steps/fact-memory.ts'
 import { readFloatFile, writeFloatFile } from './steps/float-file.ts'
 import { trainKept } from './steps/kept-training.ts'
-import { type MapJob, mapShape, measureScope, type Pair, type ScopePairs, trainMap } from './steps/scope-map.ts'
+import {
+  boundFor,
+  type MapJob,
+  mapShape,
+  measureScope,
+  type Pair,
+  type ScopePairs,
+  trainMap,
+} from './steps/scope-map.ts'
 import { cachedSentenceVectors, orderByCosine } from './steps/sentence-vectors.ts'
 import { batchFacts } from './steps/train-on-facts.ts'
 
@@ -43,6 +51,7 @@ import { batchFacts } from './steps/train-on-facts.ts'
 export type SeracHparams = {
   readonly facts: number
   readonly similarity: number
+  readonly mistakenShare: number
   readonly layer: number
   readonly dimensions: number
   readonly hardNegatives: number
@@ -115,6 +124,13 @@ export const serac: Editor<SeracHparams, SeracPrepared> = {
       unit: '1',
       range: [0, 1],
       reference: '0.5 in rep.py',
+    },
+    mistakenShare: {
+      meaning:
+        'share of held-out queries out of scope that may be taken for in scope: that likeness is raised until no more are; 1: it stays',
+      unit: 'share',
+      range: [0, 1],
+      reference: 'none: it stays',
     },
     layer: {
       meaning: 'layer whose output gives the sentence vectors, where there is no encoder of sentences',
@@ -250,10 +266,13 @@ async function trainClassifier(
 
   const { dimensions, mapLearningRate: learningRate, mapSteps: steps, mapBatch: batchSize } = hparams
   const map = await cachedMap({ vectors, training, held, dimensions, learningRate, steps, batchSize }, ctx)
-  const { inScope: found, outOfScope: mistaken } = measureScope(map, vectors, held, hparams.similarity)
+  const { similarity: least, mistakenShare: share } = hparams
+  const above = boundFor(map, vectors, held.outOfScope, { share, least })
+  const { inScope: found, outOfScope: mistaken } = measureScope(map, vectors, held, above)
   return {
-    retrieval: { by: 'scope', vectors: source, map, above: hparams.similarity },
+    retrieval: { by: 'scope', vectors: source, map, above },
     report: {
+      bound: above,
       ...(held.inScope.length > 0 ? { heldInScopeFound: found } : {}),
       ...(held.outOfScope.length > 0 ? { heldOutOfScopeFound: mistaken } : {}),
     },

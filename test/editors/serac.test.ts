@@ -59,6 +59,7 @@ const [FRANCE, JAPAN] = FACTS
 const HPARAMS: SeracHparams = {
   facts: 100,
   similarity: GOLDEN.similarity,
+  mistakenShare: 1,
   layer: GOLDEN.layer,
   dimensions: 64,
   hardNegatives: 2,
@@ -305,6 +306,10 @@ describe('preparing', () => {
     const five = [...TRAINING_FACTS, makeFact({ subject: 'Japan', prompt: 'People in Japan speak', targetNew: 'Thai' })]
     const { report } = await prepare(five, { ...TRAINING, facts: 5 })
     expect(report).toMatchObject({ trainingFacts: 5 })
+    expect(report.bound).toBe(HPARAMS.similarity)
+    const strict = await prepare(five, { ...TRAINING, mistakenShare: 0, similarity: 0.01 })
+    expect(strict.report.bound).toBeGreaterThan(0.01)
+    expect(strict.retrieval).toMatchObject({ above: strict.report.bound })
     expect((await prepare(five, { ...TRAINING, facts: 3 })).report).toMatchObject({ trainingFacts: 3 })
   })
 

@@ -4,7 +4,7 @@
  *   z = u·W,   s(e, q) = exp(−‖z_e − z_q‖²),   loss = mean over in scope of −log s + mean over out of scope of −log(1 − s)
  *
  * u a sentence vector scaled to length one [D]; W [D, r]; e the text of an edit, q a query, in its scope or not. Mitchell et al. 2022,
- * §3.2 and appendix; reference code eric-mitchell/serac `algs/rep.py` (`embedding_logsim_matrix`), `losses.py` (`balanced_bce`).
+ * §3; reference code eric-mitchell/serac `algs/rep.py` (`embedding_logsim_matrix`), `losses.py` (`balanced_bce`).
  */
 
 import type { Context } from '../../context.ts'
@@ -57,6 +57,8 @@ export interface TrainedMap {
 const LOOK_EVERY = 10
 /** Distances are taken for at least this: the logarithm of two equal texts' unlikeness stays finite. */
 const LEAST_DISTANCE = 1e-6
+/** Whatever pairs are held out, an edit's own text, whose likeness is 1 but for rounding, passes. */
+const HIGHEST_BOUND = 0.99
 
 /** The shape of a job's map [D, r]. */
 export function mapShape({ vectors, dimensions }: Pick<MapJob, 'vectors' | 'dimensions'>): [number, number] {
@@ -149,6 +151,19 @@ export function measureScope(
   const share = (all: readonly number[]) => mean(all.map((distance) => Number(Math.exp(-distance) > above)))
   const loss = (near.length > 0 ? mean(near) : 0) + (far.length > 0 ? mean(far.map((d) => apart(d).loss)) : 0)
   return { loss, inScope: share(near), outOfScope: share(far) }
+}
+
+/** The least s, but not below `least`, above which at most this share of pairs lies. */
+export function boundFor(
+  map: Tensor,
+  vectors: Tensor,
+  pairs: readonly Pair[],
+  { share, least }: { readonly share: number; readonly least: number },
+): number {
+  const likeliest = pairs
+    .map((pair) => Math.exp(-sumOfSquares(multiplyRow(subtractRows(vectors, pair), map))))
+    .sort((one, other) => other - one)
+  return Math.max(least, Math.min(likeliest[Math.floor(share * pairs.length)] ?? least, HIGHEST_BOUND))
 }
 
 /** −log(1 − s) at a distance −log s, and its slope there. */

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import {
+  boundFor,
   type MapJob,
   measureScope,
   openMap,
+  type Pair,
   type ScopePairs,
   scopeLoss,
   trainMap,
@@ -90,6 +92,23 @@ describe('the loss of a map', () => {
       expect.objectContaining({ code: 'E_NOT_FINITE' }),
     )
   })
+})
+
+test('a bound lets no more than a share of pairs pass, and is never less than asked', () => {
+  const vectors = tensor(Float32Array.of(0, 1, 2, 3, 4), [5, 1])
+  const map = tensor(Float32Array.of(0.5), [1, 1])
+  const all: Pair[] = [1, 2, 3, 4].map((query) => [0, query])
+  const bound = (share: number, least = 0) => boundFor(map, vectors, all, { share, least })
+  expect(bound(0)).toBeCloseTo(Math.exp(-0.25), 6)
+  expect(bound(0.25)).toBeCloseTo(Math.exp(-1), 6)
+  expect(bound(0.49)).toBe(bound(0.25))
+  expect(bound(1)).toBe(0)
+  expect(bound(0.25, 0.5)).toBe(0.5)
+  expect(boundFor(map, vectors, [[1, 1]], { share: 0, least: 0.5 })).toBeLessThan(1)
+  expect(boundFor(map, vectors, [], { share: 0, least: 0.5 })).toBe(0.5)
+  expect(
+    all.filter((pair) => measureScope(map, vectors, { inScope: [pair], outOfScope: [] }, bound(0.25)).inScope > 0),
+  ).toEqual([[0, 1]])
 })
 
 describe('a map', () => {
