@@ -50,9 +50,3 @@ test('bytes are told in MiB, and names cannot reach the terminal', () => {
     'a\\u001b[2J  1.5/2.0 MiB',
   )
 })
-
-test('what trains tells how far off it is', () => {
-  expect(formatEvent({ task: 'network', done: 20, total: 500, unit: 'steps', loss: 1.23456 })).toBe(
-    'network  20/500 steps, loss 1.235',
-  )
-})
