@@ -1,6 +1,7 @@
 /**
  * The settings of a method for one model: published values from `hparams/<method>.yaml`, then what the user says otherwise.
  *
+ *   about: {idea: …, formula: …, limits: [ … ]}                                 the method in words, for help and documents
  *   defaults: {layer: 21/32, learningRate: 5e-4, …}                        every setting of the method
  *   models: [{match: {architecture: llama, layers: 28}, settings: {layer: 21}}]      what differs for a published model
  *
@@ -27,8 +28,21 @@ const LAYER_UNIT = 'layer'
 /** Layer a of a model with b layers. */
 const DEPTH = /^(\d{1,4})\/(\d{1,4})$/
 
+/** A method in words. */
+export interface MethodText {
+  /** Three sentences for somebody who has not read the paper. */
+  readonly idea: string
+  /** The update, and its symbols, as plain text of several lines. */
+  readonly formula: string
+  /** What it cannot do, or does badly. */
+  readonly limits: readonly string[]
+  /** What is particular to it here. */
+  readonly notes: readonly string[]
+}
+
 /** What a file of published settings holds. */
 export interface PublishedHparams {
+  readonly about: MethodText
   readonly defaults: Readonly<Record<string, HparamValue>>
   readonly models: readonly {
     readonly match: Pick<ModelConfig, 'architecture' | 'layers'> & Partial<Pick<ModelConfig, 'width'>>
@@ -73,6 +87,14 @@ export async function readPublishedHparams<H extends Hparams>(editor: Declares<H
   return readSettings(file, publishedSchema(editor.hparams))
 }
 
+const SENTENCE = z.string().min(1)
+const METHOD_TEXT: z.ZodType<MethodText> = z.strictObject({
+  idea: SENTENCE,
+  formula: SENTENCE,
+  limits: z.array(SENTENCE).min(1),
+  notes: z.array(SENTENCE).default([]),
+})
+
 /** What a file of published settings must be for a method that declares these settings. */
 export function publishedSchema(fields: Readonly<Record<string, HparamField>>): z.ZodType<PublishedHparams> {
   const shape = (schemaOf: (field: HparamField) => z.ZodType<HparamValue>) =>
@@ -97,7 +119,7 @@ export function publishedSchema(fields: Readonly<Record<string, HparamField>>): 
       })
     }
   })
-  return z.strictObject({ defaults, models: z.array(entry).default([]) })
+  return z.strictObject({ about: METHOD_TEXT, defaults, models: z.array(entry).default([]) })
 }
 
 function checkOverride<H extends Hparams>(editor: Declares<H>, name: string, value: HparamValue, layers: number): void {

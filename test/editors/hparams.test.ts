@@ -81,6 +81,7 @@ const GOOD = `defaults: {layer: 1/3, rate: 0.5, steps: 5, start: cold, copy: tru
 models:
   - match: {architecture: llama, layers: 28}
     settings: {layer: 27, copy: false}
+about: {idea: i, formula: f, limits: [l]}
 `
 
 test('accepts a file in which every kind of setting is right', async () => {
@@ -105,6 +106,8 @@ test.each([
   },
   { from: 'layer: 27', to: 'lair: 27', says: 'found "lair"; did you mean layer?' },
   { from: ', layers: 28', to: '', says: 'the key models.0.match.layers' },
+  { from: 'limits: [l]', to: 'limits: []', says: 'a.yaml:5:38: expected at least 1 items' },
+  { from: 'about: {idea: i, formula: f, limits: [l]}', to: '', says: 'the key about' },
   { from: 'rate: 0.5', to: 'rate: .nan', says: 'expected a number from 0 to 1 (1), found NaN' },
 ])('refuses a file with "$to" for "$from", and says where', async ({ from, to, says }) => {
   const refused = parseSettings(GOOD.replace(from, to), publishedSchema(FIELDS), 'a.yaml')

@@ -1,8 +1,9 @@
 /** `methods show METHOD`: what it is, who published it, what it needs, and its settings with their published values. */
 import { Args } from '@oclif/core'
+import stringWidth from 'string-width'
 import { formatCitation } from '../../citation.ts'
 import type { Editor, HparamField } from '../../editors/editor.ts'
-import { type HparamValue, readPublishedHparams } from '../../editors/hparams.ts'
+import { type HparamValue, type MethodText, readPublishedHparams } from '../../editors/hparams.ts'
 import { ENCODER } from '../../models/index.ts'
 import { listModels } from '../../models/inventory.ts'
 import { BaseCommand } from '../support/base.ts'
@@ -27,20 +28,21 @@ export default class MethodsShow extends BaseCommand {
   async run(): Promise<object> {
     const { args } = await this.parse(MethodsShow)
     const editor = findMethod(args.method)
-    const { defaults, models } = await readPublishedHparams(editor)
+    const { about, defaults, models } = await readPublishedHparams(editor)
     const settings = Object.entries(editor.hparams).map(([name, field]) => ({
       name,
       ...field,
       value: defaults[name] ?? null,
     }))
     const vectors = editor.needs.includes('sentence-vectors') ? await describeVectors() : null
-    this.log(formatMethod(editor, settings, vectors, this.display().columns))
+    this.log(formatMethod(editor, about, settings, vectors, this.display().columns))
     const { name, title, summary, family, paper, batch, needs, version } = editor
     return {
       schemaVersion: SCHEMA_VERSION,
       name,
       title,
       summary,
+      ...about,
       family,
       paper,
       batch,
@@ -62,7 +64,13 @@ async function describeVectors(): Promise<string> {
     : `by the edited model's own hidden states, as ${ENCODER} is not here: models pull ${ENCODER} brings it`
 }
 
-function formatMethod(editor: Editor, settings: readonly Setting[], vectors: string | null, columns: number): string {
+function formatMethod(
+  editor: Editor,
+  { idea, formula, limits, notes }: MethodText,
+  settings: readonly Setting[],
+  vectors: string | null,
+  columns: number,
+): string {
   const { title, name, family, summary, paper, batch, needs } = editor
   const facts = [
     ['Family', family],
@@ -80,8 +88,31 @@ function formatMethod(editor: Editor, settings: readonly Setting[], vectors: str
     setting.meaning,
   ])
   const table = formatColumns([['SETTING', 'VALUE', 'ALLOWED', 'REFERENCE', 'MEANING'], ...rows], columns)
-  const head = [`${title} (${name})`, ...wrap(summary, columns), '', formatColumns(facts, columns), '']
-  return [...head, settings.length === 0 ? 'It has no settings.' : table].join('\n')
+  return [
+    `${title} (${name})`,
+    ...wrap(summary, columns),
+    '',
+    ...wrap(idea, columns),
+    '',
+    ...formula.split('\n').flatMap((line) => wrapFormula(line, columns)),
+    '',
+    formatColumns(facts, columns),
+    '',
+    'What it cannot do, and what to know:',
+    ...[...limits, ...notes].flatMap((text) => listItem(text, columns)),
+    '',
+    settings.length === 0 ? 'It has no settings.' : table,
+  ].join('\n')
+}
+
+/** A line of a formula keeps its inner spaces, unless it has to be broken. */
+function wrapFormula(line: string, columns: number): string[] {
+  if (line === '') return ['']
+  return stringWidth(line) + 2 <= columns ? [`  ${line}`] : wrap(line, columns - 2).map((part) => `  ${part}`)
+}
+
+function listItem(text: string, columns: number): string[] {
+  return wrap(text, columns - 2).map((line, i) => (i === 0 ? `- ${line}` : `  ${line}`))
 }
 
 function describeRange({ range, unit, whole }: HparamField): string {
