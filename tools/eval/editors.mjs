@@ -1,31 +1,34 @@
 /**
- * Measures editing methods on facts that the model knows, one edit at a time, and prints a table; the numbers behind
- * docs/methods.md. Slower and closer to papers than `whichedit probe`: it reads log-probabilities of both targets too.
+ * Measures editing methods on facts and prints a table; the numbers behind docs/methods.md. Slower and closer to papers than
+ * `whichedit probe`: it reads log-probabilities of both targets too.
  *
  *   npm run eval:editors -- --model smollm2-135m --facts ../shared/data/counterfact.json --methods rome,ft-m --cases 20
  *     --text FILE             text for covariances (default: text that the model writes)
  *     --set rome.layer=5      a setting, any number of times
  *     --batch N               so many facts in one edit, of methods that take several (default: 1)
+ *     --in-a-row N            so many edits on one model, which is asked after the last (default: 1)
+ *     --asked N               asks about so many of the facts, evenly spaced (default: all)
  *     --any                   also facts that the model does not know
- *     --out FILE              all numbers as JSON
+ *     --out FILE              all numbers as JSON, fact by fact
  *     --from FILE             takes the numbers from such a file, measures nothing
- *     --write-docs            puts the table into docs/methods.md, between its markers
+ *     --save                  keeps the averages in docs/measured/, from where `npm run docs` puts them into docs/methods.md;
+ *                             methods that stand there already, with the same settings, are passed over
  *
  *   ES, PS        p(new) > p(old) for the prompt and its paraphrases, mean over the targets' tokens
  *   TF            teacher-forced token accuracy of the new target: prompt / paraphrases
- *   agree         next token after neighbours' prompts is what the unedited model says
+ *   agree         next token after neighbours' prompts, and after other questions about the subject, is what the unedited model says
  *   free          the text generated holds the new target: prompt / paraphrases
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { modelPlaces } from '../../dist/commands/support/places.js'
 import { keepKnownFacts } from '../../dist/evidence/known-facts.js'
-import { createRandom, EDITORS, loadHparams, loadModel, readFacts } from '../../dist/index.js'
+import { createRandom, EDITORS, loadHparams, loadModel, readFacts, WhicheditError } from '../../dist/index.js'
 import { saysTarget } from '../../dist/probes/answer.js'
-import { describeMachine, putBetween, today } from '../published.mjs'
+import { describeMachine, today } from '../published.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -35,6 +38,8 @@ const { values: options } = parseArgs({
     cases: { type: 'string', default: '20' },
     skip: { type: 'string', default: '0' },
     batch: { type: 'string', default: '1' },
+    'in-a-row': { type: 'string', default: '1' },
+    asked: { type: 'string' },
     any: { type: 'boolean', default: false },
     text: { type: 'string' },
     set: { type: 'string', multiple: true, default: [] },
@@ -42,11 +47,13 @@ const { values: options } = parseArgs({
     cache: { type: 'string', default: join(tmpdir(), 'whichedit-eval') },
     out: { type: 'string' },
     from: { type: 'string' },
-    'write-docs': { type: 'boolean', default: false },
+    save: { type: 'boolean', default: false },
   },
 })
 const NEW_TOKENS = 16
-const DOCS = fileURLToPath(new URL('../../docs/methods.md', import.meta.url))
+const MEASURED = fileURLToPath(new URL('../../docs/measured/', import.meta.url))
+/** What is averaged over facts. */
+const RATES = ['es', 'ps', 'rewrite', 'paraphrase', 'agree', 'otherAgree', 'free', 'freeParaphrase']
 
 const ctx = {
   random: createRandom(options.seed),
@@ -55,92 +62,131 @@ const ctx = {
   cacheDir: options.cache,
   now: () => performance.now(),
 }
-const model = options.from === undefined ? await loadModel(options.model, modelPlaces(), ctx) : null
-try {
-  const report = options.from === undefined ? await measure() : JSON.parse(await readFile(options.from, 'utf8'))
-  if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
-  if (options['write-docs']) await writeDocs(report)
-} finally {
-  await model?.close()
+if (options.from !== undefined) await saveAll(JSON.parse(await readFile(options.from, 'utf8')))
+else {
+  const model = await loadModel(options.model, modelPlaces(), ctx)
+  try {
+    const report = await measure(model)
+    if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
+  } finally {
+    await model.close()
+  }
 }
 
-async function measure() {
-  const { cases, others, about } = await knownFacts()
+async function measure(model) {
+  const { cases, others, about } = await chooseFacts(model)
   const material = { text: options.text ? [await readFile(options.text, 'utf8')] : null, facts: others }
-  const results = []
+  const report = { model: model.name, facts: basename(options.facts), about: describe(about), results: [] }
   for (const name of options.methods.split(',')) {
-    const result = await measureMethod(EDITORS[name], cases, material)
-    results.push(result)
+    const hparams = await loadHparams(EDITORS[name], model.config, overridesOf(name))
+    if (options.save && (await isSaved(report, name, hparams))) continue
+    const result = await measureMethod(model, EDITORS[name], hparams, cases, material)
+    report.results.push(result)
     print(result)
+    if (options.save) await save(report, result)
   }
-  return {
-    date: today(),
-    machine: describeMachine(),
-    node: process.versions.node,
-    model: model.name,
-    modelId: model.id,
-    facts: basename(options.facts),
-    about,
-    seed: options.seed,
-    text: options.text === undefined ? null : basename(options.text),
-    results,
-  }
+  return report
+}
+
+function overridesOf(name) {
+  const own = options.set.filter((text) => text.startsWith(`${name}.`)).map((text) => text.slice(name.length + 1))
+  return Object.fromEntries(own.map((text) => text.split('=')).map(([key, value]) => [key, parseSetting(value)]))
+}
+
+function describe(share) {
+  const { batch, seed, text, asked } = options
+  const row = options['in-a-row']
+  const size = batch === '1' ? 'one at a time' : `${batch} in one edit by methods that take several`
+  const order = row === '1' ? '' : `, ${row} edits in a row on one model`
+  const part = asked === undefined ? '' : `, ${asked} of them asked`
+  const source = text === undefined ? 'text that the model writes' : basename(text)
+  return `${share}, ${size}${order}${part}. Seed ${seed}, covariances from ${source}`
 }
 
 /** Facts whose old answer the model gives, token after token or in its own words, and the rest as material. */
-async function knownFacts() {
+async function chooseFacts(model) {
   const { facts } = await readFacts(options.facts)
-  const asked = facts.filter(({ targetOld }) => targetOld !== undefined)
-  const forced = new Set(await keepKnownFacts(model, asked))
-  const written = await model.generate(
-    asked.map(({ prompt }) => prompt),
-    { maxNewTokens: NEW_TOKENS, stop: ['\n'] },
-  )
-  const known = asked.filter(
-    (fact, i) => forced.has(fact) || saysTarget(written[i].text, fact.prompt, [fact.targetOld]),
-  )
+  const candidates = facts.filter(({ targetOld }) => targetOld !== undefined)
+  const known = options.any ? candidates : await knownTo(model, candidates)
   const first = Number(options.skip)
-  const cases = (options.any ? asked : known).slice(first, first + Number(options.cases))
-  const share = `${known.length} of ${asked.length} facts are known to the model`
-  const howMany = options.batch === '1' ? 'one at a time' : `${options.batch} at a time by methods that take several`
-  const about = `${share}; ${cases.length}${options.any ? ' of all' : ''} are edited, ${howMany}`
+  const cases = known.slice(first, first + Number(options.cases))
+  const about = options.any
+    ? `${cases.length} of ${candidates.length} facts, known to the model or not`
+    : `${cases.length} of ${known.length} facts that the model knows, of ${candidates.length}`
   console.error(about)
   const chosen = new Set(cases)
   return { cases, others: facts.filter((fact) => !chosen.has(fact)), about }
 }
 
-async function measureMethod(editor, cases, material) {
-  const prefix = `${editor.name}.`
-  const own = options.set.filter((text) => text.startsWith(prefix)).map((text) => text.slice(prefix.length).split('='))
-  const overrides = Object.fromEntries(own.map(([key, value]) => [key, parseSetting(value)]))
-  const hparams = await loadHparams(editor, model.config, overrides)
-  const random = ctx.random.stream(editor.name)
-  const [prepareS, prepared] = await timed(() => editor.prepare?.({ model, hparams, material }, { ...ctx, random }))
-  const rows = []
-  const size = editor.batch === 'many' ? Number(options.batch) : 1
-  for (let start = 0; start < cases.length; start += size) {
-    const facts = cases.slice(start, start + size)
-    const job = { model, facts, hparams, prepared, history: [] }
-    const seeded = { ...ctx, random: random.stream(facts[0].id) }
-    const [batchS, patch] = await timed(() => editor.edit(job, seeded))
-    const edited = model.withPatch(patch)
-    for (const fact of facts) {
-      const editS = batchS / facts.length
-      rows.push({ id: fact.id, editS, report: patch.report, ...(await measureFact(fact, edited)) })
-      console.error(`${editor.name} ${rows.length}/${cases.length} ${fact.subject}: ${JSON.stringify(rows.at(-1))}`)
-    }
-  }
-  return { method: editor.name, hparams, cases: rows.length, prepareS, ...averages(rows), rows }
+async function knownTo(model, facts) {
+  const forced = new Set(await keepKnownFacts(model, facts))
+  const prompts = facts.map(({ prompt }) => prompt)
+  const written = await model.generate(prompts, { maxNewTokens: NEW_TOKENS, stop: ['\n'] })
+  return facts.filter((fact, i) => forced.has(fact) || saysTarget(written[i].text, fact.prompt, [fact.targetOld]))
 }
 
-async function measureFact(fact, edited) {
+async function measureMethod(model, editor, hparams, cases, material) {
+  const random = ctx.random.stream(editor.name)
+  const [prepareS, prepared] = await timed(() => editor.prepare?.({ model, hparams, material }, { ...ctx, random }))
+  const size = editor.batch === 'many' ? Number(options.batch) : 1
+  // As many facts stay on one model whether a method takes several at once or not.
+  const onOneModel = Number(options.batch) * Number(options['in-a-row'])
+  const step = cases.length / Number(options.asked ?? cases.length)
+  const asked = new Set(Array.from({ length: Math.round(cases.length / step) }, (_, i) => cases[Math.floor(i * step)]))
+  const rows = []
+  let editS = 0
+  let failed = 0
+  for (let start = 0; start < cases.length; start += onOneModel) {
+    const facts = cases.slice(start, start + onOneModel)
+    const history = []
+    let edited = model
+    for (let i = 0; i < facts.length; i += size) {
+      const seeded = { ...ctx, random: random.stream(facts[i].id) }
+      const job = { model: edited, facts: facts.slice(i, i + size), hparams, prepared, history: [...history] }
+      const [seconds, patch] = await timed(() => editor.edit(job, seeded).catch(tellFailure))
+      editS += seconds
+      if (patch === null) {
+        failed += job.facts.length
+        continue
+      }
+      history.push(patch)
+      edited = edited.withPatch(patch)
+      if (facts.length > 1)
+        console.error(`${editor.name} ${start + i + size}/${cases.length} edited, ${seconds.toFixed(1)} s`)
+    }
+    for (const fact of facts.filter((fact) => asked.has(fact))) {
+      rows.push({ id: fact.id, report: history.at(-1)?.report, ...(await measureFact(model, fact, edited)) })
+      console.error(`${editor.name} ${rows.length}/${asked.size} ${fact.subject}: ${JSON.stringify(rows.at(-1))}`)
+    }
+  }
+  const { version, name } = editor
+  const when = { date: today(), machine: describeMachine(), node: process.versions.node }
+  return {
+    method: name,
+    version,
+    hparams,
+    ...when,
+    cases: rows.length,
+    failed,
+    prepareS,
+    editS: editS / cases.length,
+    ...averages(rows),
+    rows,
+  }
+}
+
+/** An edit that fails leaves the model as it was, and is asked about like any other. */
+function tellFailure(error) {
+  if (!(error instanceof WhicheditError)) throw error
+  console.error(error.message)
+  return null
+}
+
+async function measureFact(model, fact, edited) {
   const { prompt, targetNew, targetOld, tests } = fact
-  const kept = tests.neighbours.map((neighbour) => ({ prompt: neighbour.prompt, target: neighbour.targets[0] }))
-  const [[own], paraphrases, before, after] = [
+  const [[own], paraphrases] = [
     await forced(edited, [prompt], targetNew, targetOld),
     await forced(edited, tests.paraphrases, targetNew, targetOld),
-    await model.score(kept),
-    await edited.score(kept),
   ]
   const prompts = [prompt, ...tests.paraphrases]
   const written = await edited.generate(prompts, { maxNewTokens: NEW_TOKENS, stop: ['\n'] })
@@ -150,10 +196,18 @@ async function measureFact(fact, edited) {
     ps: mean(paraphrases.map((reading) => reading.prefersNew)),
     rewrite: own.accuracy,
     paraphrase: mean(paraphrases.map((reading) => reading.accuracy)),
-    agree: mean(after.map(({ argmax }, i) => (argmax[0] === before[i].argmax[0] ? 1 : 0))),
+    agree: await agreement(model, edited, tests.neighbours),
+    otherAgree: await agreement(model, edited, tests.otherRelations),
     free: says[0],
     freeParaphrase: mean(says.slice(1)),
   }
+}
+
+/** How many next tokens are what they were. */
+async function agreement(model, edited, questions) {
+  const kept = questions.map(({ prompt, targets }) => ({ prompt, target: targets[0] }))
+  const [before, after] = [await model.score(kept), await edited.score(kept)]
+  return mean(after.map(({ argmax }, i) => (argmax[0] === before[i].argmax[0] ? 1 : 0)))
 }
 
 async function forced(edited, prompts, targetNew, targetOld) {
@@ -165,41 +219,66 @@ async function forced(edited, prompts, targetNew, targetOld) {
   }))
 }
 
+/** Means over the facts that have such prompts; null where none has. */
 function averages(rows) {
-  const names = ['es', 'ps', 'rewrite', 'paraphrase', 'agree', 'free', 'freeParaphrase', 'editS']
-  return Object.fromEntries(names.map((name) => [name, mean(rows.map((row) => row[name]).filter(Number.isFinite))]))
-}
-
-function print(result) {
-  const { es, ps, rewrite, paraphrase, agree, free, freeParaphrase, prepareS, editS } = result
-  const percent = (value) => (100 * value).toFixed(0).padStart(3)
-  const pairs = `ES ${percent(es)} PS ${percent(ps)} · TF ${percent(rewrite)} /${percent(paraphrase)} · agree ${percent(agree)} · free ${percent(free)} /${percent(freeParaphrase)}`
-  console.log(
-    `${result.method.padEnd(6)} n ${result.cases} · ${pairs} · prepare ${prepareS.toFixed(1)} s, edit ${editS.toFixed(2)} s`,
+  return Object.fromEntries(
+    RATES.map((name) => {
+      const values = rows.map((row) => row[name]).filter(Number.isFinite)
+      return [name, values.length === 0 ? null : mean(values)]
+    }),
   )
 }
 
-async function writeDocs({ date, machine, node, model: name, facts, about, seed, text, results }) {
-  const percent = (value) => (100 * value).toFixed(0)
-  const rows = results.map(({ method, hparams, prepareS, editS, ...found }) => {
-    const rates = ['rewrite', 'paraphrase', 'es', 'ps', 'free', 'freeParaphrase', 'agree'].map((rate) =>
-      percent(found[rate]),
-    )
-    return [`\`${method}\``, layersOf(hparams), ...rates, prepareS.toFixed(1), editS.toFixed(2)]
-  })
-  const table = [
-    `${name}, float32, ${facts}: ${about}. Seed ${seed}, covariances from ${text ?? 'text that the model writes'}. ${machine}, Node ${node}, ${date}.`,
-    '',
-    '| method | layer | rewrite, forced | paraphrase, forced | ES | PS | rewrite, free | paraphrase, free | neighbours kept | s to prepare | s an edit |',
-    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
-    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
-    '',
-  ].join('\n')
-  await putBetween(DOCS, 'MEASURED', table)
+function print({
+  method,
+  cases,
+  es,
+  ps,
+  rewrite,
+  paraphrase,
+  agree,
+  otherAgree,
+  free,
+  freeParaphrase,
+  prepareS,
+  editS,
+}) {
+  const percent = (value) => (value === null ? '–' : (100 * value).toFixed(0)).padStart(3)
+  const rates = `ES ${percent(es)} PS ${percent(ps)} · TF ${percent(rewrite)} /${percent(paraphrase)} · agree ${percent(agree)} /${percent(otherAgree)} · free ${percent(free)} /${percent(freeParaphrase)}`
+  console.log(
+    `${method.padEnd(9)} n ${cases} · ${rates} · prepare ${prepareS.toFixed(1)} s, edit ${editS.toFixed(2)} s`,
+  )
 }
 
-function layersOf({ layer, firstLayer, lastLayer }) {
-  return layer ?? (firstLayer === undefined ? '' : `${firstLayer}–${lastLayer}`)
+/** What is kept of a measurement: a file for each model, set of facts and way of editing, its results by method. */
+function measuredFile({ model, facts }) {
+  const { batch } = options
+  const row = options['in-a-row']
+  const way = [...(batch === '1' ? [] : [`batch-${batch}`]), ...(row === '1' ? [] : [`row-${row}`])]
+  return join(MEASURED, `${[model, basename(facts, extname(facts)).replaceAll(':', '-'), ...way].join('-')}.json`)
+}
+
+async function readSaved(report) {
+  const text = await readFile(measuredFile(report), 'utf8').catch(() => null)
+  return text === null ? null : JSON.parse(text)
+}
+
+async function isSaved(report, name, hparams) {
+  const saved = (await readSaved(report))?.results[name]
+  return saved?.version === EDITORS[name].version && isDeepStrictEqual(saved.hparams, hparams)
+}
+
+async function saveAll(report) {
+  for (const result of report.results) await save(report, result)
+}
+
+async function save(report, { method, rows: _, ...result }) {
+  const { model, facts, about } = report
+  const saved = (await readSaved(report)) ?? { model, facts, about, results: {} }
+  if (saved.about !== about) throw new Error(`${measuredFile(report)} was measured otherwise: ${saved.about}`)
+  const results = { ...saved.results, [method]: result }
+  await mkdir(MEASURED, { recursive: true })
+  await writeFile(measuredFile(report), `${JSON.stringify({ ...saved, results }, null, 1)}\n`)
 }
 
 async function timed(work) {
