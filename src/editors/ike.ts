@@ -20,7 +20,7 @@ import type { LanguageModel } from '../models/model.ts'
 import type { Retrieval } from '../models/patch.ts'
 import { sentenceVectors, vectorSource } from '../models/sentence-vectors.ts'
 import type { Random } from '../tensor/random.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { rowsOf, type Tensor } from '../tensor/tensor.ts'
 import type { Editor } from './editor.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { contextBytes, type Draft, makeEntries, stateFact } from './steps/fact-memory.ts'
@@ -118,11 +118,12 @@ export const ike: Editor<IkeHparams, IkePrepared> = {
     const counts: number[] = []
     let longest = 0
     const source = vectorSource(model, hparams.layer)
+    const vectors = rowsOf(prepared.vectors)
     for (const fact of checkFacts(ike, facts)) {
       ctx.signal.throwIfAborted()
       const query = await sentenceVectors(model, source, [stateFact(fact)])
       const random = ctx.random.stream(`ike demonstrations ${fact.id}`)
-      const shown = demonstrate(prepared.pool, orderByCosine(prepared.vectors, query), hparams.demonstrations, random)
+      const shown = demonstrate(prepared.pool, orderByCosine(vectors, query), hparams.demonstrations, random)
       const { before, tokens, kept } = await fitContext(model, fact, shown, hparams)
       drafts.push({ fact, compared: fact.prompt, before, after: '' })
       counts.push(kept)

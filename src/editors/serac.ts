@@ -21,7 +21,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../context.ts'
-import { WhicheditError } from '../errors.ts'
 import type { Fact } from '../facts/fact.ts'
 import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LowRankPart, Retrieval } from '../models/patch.ts'
@@ -31,7 +30,7 @@ import type { Random } from '../tensor/random.ts'
 import { rowsOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import type { Editor, MethodMemory, PrepareJob } from './editor.ts'
 import { ADAPTED_MODULES, adapterBytes, openAdapters } from './steps/adapters.ts'
-import { checkFacts } from './steps/check-facts.ts'
+import { checkFacts, checkTrainingFacts } from './steps/check-facts.ts'
 import { contextBytes, makeEntries, sentenceOf } from './steps/fact-memory.ts'
 import { readFloatFile, writeFloatFile } from './steps/float-file.ts'
 import { trainKept } from './steps/kept-training.ts'
@@ -209,10 +208,8 @@ export const serac: Editor<SeracHparams, SeracPrepared> = {
   memory: estimateMemory,
 
   async prepare({ model, hparams, material }, ctx) {
-    const facts = ctx.random.stream('serac facts').shuffle(material.facts).slice(0, hparams.facts)
-    if (facts.length < LEAST_FACTS) {
-      throw new WhicheditError('E_TRAINING_FACTS', { title: serac.title, least: LEAST_FACTS, found: facts.length })
-    }
+    const drawn = ctx.random.stream('serac facts').shuffle(material.facts).slice(0, hparams.facts)
+    const facts = checkTrainingFacts(serac, drawn, LEAST_FACTS)
     const job = { model, hparams, material: { ...material, facts } }
     const classifier = await trainClassifier(job, ctx)
     const { adapters, losses } = await trainCounterfactual(job, ctx)
@@ -319,21 +316,14 @@ function pairTexts(
     const pair = (row: number): Pair => [edit, row]
     const strangers = asked.filter(({ subject }) => subject !== fact.subject.toLowerCase())
     const own = rows[edit]
-    const near = own === undefined ? [] : orderByCosine(gather(strangers, vectors), own).slice(0, hardNegatives)
+    const theirs = strangers.flatMap(({ row }) => rows[row] ?? [])
+    const near = own === undefined ? [] : orderByCosine(theirs, own).slice(0, hardNegatives)
     return {
       inScope: inScope(fact).map(rowOf).map(pair),
       outOfScope: [...outOfScope(fact).map(rowOf), ...near.flatMap((at) => strangers[at]?.row ?? [])].map(pair),
     }
   })
   return { inScope: pairs.flatMap(({ inScope }) => inScope), outOfScope: pairs.flatMap(({ outOfScope }) => outOfScope) }
-}
-
-function gather(places: readonly { readonly row: number }[], { data, shape: [, width = 0] }: Tensor): Tensor {
-  const chosen = new Float32Array(places.length * width)
-  places.forEach(({ row }, i) => {
-    chosen.set(data.subarray(row * width, (row + 1) * width), i * width)
-  })
-  return tensor(chosen, [places.length, width])
 }
 
 /** Adapters with which the model goes by an edit before a query, and the loss of each step. */

@@ -32,7 +32,7 @@ import type { Patch, SideMemoriesPart } from '../models/patch.ts'
 import { dot, norm } from '../tensor/linalg.ts'
 import type { Random } from '../tensor/random.ts'
 import { median } from '../tensor/stats.ts'
-import { joinRows, type Tensor, tensor, zeros } from '../tensor/tensor.ts'
+import { joinRows, rowsOf, type Tensor, tensor, zeros } from '../tensor/tensor.ts'
 import type { Editor, MethodMemory, PrepareJob } from './editor.ts'
 import { measureActivations, type Scope, separateActivations, type TextRows } from './steps/activation-margins.ts'
 import { checkFacts } from './steps/check-facts.ts'
@@ -532,28 +532,20 @@ async function prepareWise(
         at: at.flat(),
       })),
     })
-    const [inputs = [], outputs = []] = reads.map(splitRows)
-    found.inputs.push(...inputs.map(norm))
-    found.outputs.push(...outputs.map(norm))
+    const [inputs, outputs] = reads
+    if (inputs === undefined || outputs === undefined) continue
+    found.inputs.push(...rowsOf(inputs).map(({ data }) => norm(data)))
+    found.outputs.push(...rowsOf(outputs).map(({ data }) => norm(data)))
+    const { mlpWidth } = model.config
     let next = 0
     for (const { length } of at) {
-      const own = inputs.slice(next, next + length)
-      others.push(
-        joinRows(
-          own.map((row) => tensor(row, [1, row.length])),
-          model.config.mlpWidth,
-        ),
-      )
+      others.push(tensor(inputs.data.subarray(next * mlpWidth, (next + length) * mlpWidth), [length, mlpWidth]))
       next += length
     }
   }
   if (unitShare === 0 || others.length === 0) return { prefixes, others, unit: 1, stepScale: 1 }
   const unit = unitShare * median(found.outputs)
   return { prefixes, others, unit, stepScale: (unit / median(found.inputs)) ** 2 }
-}
-
-function splitRows({ data, shape: [rows = 0, width = 0] }: Tensor): Float32Array[] {
-  return Array.from({ length: rows }, (_, row) => data.subarray(row * width, (row + 1) * width))
 }
 
 function estimateMemory(model: Footprint, hparams: WiseHparams): MethodMemory {

@@ -3,7 +3,6 @@
  * time than slow no other's clock. This process is the only one that writes evidence.
  */
 import type { ProgressEvent } from '../context.ts'
-import { WhicheditError } from '../errors.ts'
 import type { ModelPlaces } from '../models/locate.ts'
 import type { Criterion } from '../probes/probe.ts'
 import type { FromLane, LaneOrder } from './lane.ts'
@@ -11,7 +10,7 @@ import { countCases, type Group, groupFacts, type Plan, pendingGroups, pendingJo
 import type { FailureRecord, JournalRecord, MethodInfo } from './record.ts'
 import type { Sharing } from './side-by-side.ts'
 import type { RunStore } from './store.ts'
-import { type LaneEnd, superviseLane } from './supervise.ts'
+import { describeLoss, type LaneEnd, superviseLane } from './supervise.ts'
 
 /** What happens in a lane, for whoever watches. */
 export interface LaneEvent {
@@ -163,11 +162,10 @@ async function recordDeath(
   { method, regime }: LaneName,
   { end, isLast }: { end: LaneEnd & { kind: 'died' }; isLast: boolean },
 ): Promise<void> {
-  const { how, hint, during } = end
+  const { during } = end
   const stage = during === null ? 'prepare' : 'edit'
   const name = { method: method.name, regime }
-  const values = { title: method.title, how, hint, stage: during === null ? 'its preparation' : `fact ${during}` }
-  const { code, message } = new WhicheditError('E_LANE_DIED', values)
+  const { code, message } = describeLoss(method.title, end)
   const failure: Omit<FailureRecord, 'factId'> = { ...name, kind: 'failure', stage, code, message }
   if (during !== null) {
     const factId = during

@@ -2,10 +2,10 @@
  * Preparations made ahead of a run: each method in a process of its own, as a run would make them, so that they lie in the cache when
  * one asks for them, with what they cost. What is made is the editors' business, and so is going on where it was stopped.
  */
-import { WhicheditError } from '../errors.ts'
+import type { WhicheditError } from '../errors.ts'
 import type { LaneEvent, LanesRequest } from './lanes.ts'
 import type { CostRecord, FailureRecord, MethodInfo } from './record.ts'
-import { superviseLane } from './supervise.ts'
+import { describeLoss, superviseLane } from './supervise.ts'
 
 /** What preparing needs: what carrying out a plan does, without a place for evidence. */
 export type PreparingRequest = Omit<LanesRequest, 'store' | 'sharing'> & {
@@ -64,10 +64,7 @@ async function prepareMethod(request: PreparingRequest, { name, title, hparams }
   tell('end')
   const [failure] = failures
   if (failure !== undefined) return failed(name, failure)
-  if (end.kind === 'died') {
-    const values = { title, how: end.how, hint: end.hint, stage: 'its preparation' }
-    return failed(name, new WhicheditError('E_LANE_DIED', values))
-  }
+  if (end.kind === 'died') return failed(name, describeLoss(title, end))
   const costOf = (cost: CostRecord['cost']): number => costs.find((record) => record.cost === cost)?.value ?? 0
   return { method: name, seconds: costOf('prepare'), peakBytes: costOf('memory') }
 }

@@ -14,6 +14,15 @@ export type LaneEnd =
   /** `during`: the fact whose case was in flight, null for the preparation. */
   | { readonly kind: 'died'; readonly how: string; readonly hint: string; readonly during: string | null }
 
+/**
+ * What a lane that died left undone, as the failure that is recorded.
+ * @param title of the method
+ */
+export function describeLoss(title: string, { how, hint, during }: LaneEnd & { kind: 'died' }): WhicheditError {
+  const stage = during === null ? 'its preparation' : `fact ${during}`
+  return new WhicheditError('E_LANE_DIED', { title, how, hint, stage })
+}
+
 /** What the near side does with what a lane sends, and when it stops the lane. */
 export interface Supervision {
   /** File that the lane's process runs. */

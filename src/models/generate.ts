@@ -26,7 +26,7 @@ import {
 import type { Edits } from './edits.ts'
 import type { MergedPatch } from './merged-patch.ts'
 import type { GenerateOptions, ModelConfig } from './model.ts'
-import { angleFeeds, angleTables, tokenPositions, windowMask } from './positions.ts'
+import { angleFeeds, angleTables, equalShares, tokenPositions, windowMask } from './positions.ts'
 import type { Engine } from './run.ts'
 import {
   indices,
@@ -81,7 +81,7 @@ export async function generateIds(engine: Engine, edits: Edits, job: GenerationJ
       promptEnds: (layer) => (step === 0 && layer >= network.config.encoderLayers ? last : []),
       // All of a prompt decides which side memory answers; the decision is kept.
       promptShares: (layer) => ({
-        shares: step === 0 ? shareEach(rows, T) : zeros([B, T]),
+        shares: step === 0 ? equalShares(rows, T) : zeros([B, T]),
         earlier: floatsOf(recalled[memoryName(layer)]),
       }),
     }
@@ -140,7 +140,7 @@ async function begin(engine: Engine, edits: Edits, { prompts, prefix }: Generati
   const last = prompts.map((prompt, row) => row * I + prompt.length - 1)
   const places: PromptPlaces = {
     promptEnds: (layer) => (layer < network.config.encoderLayers ? last : []),
-    promptShares: () => ({ shares: shareEach(prompts, I), earlier: null }),
+    promptShares: () => ({ shares: equalShares(prompts, I), earlier: null }),
   }
   const patch = patchAt(edits.patch, places)
   const key = `encode ${patchKey(patch, new Set(Object.keys(edits.dense)))}`
@@ -257,13 +257,6 @@ function chooseTokens(outputs: Readonly<Record<string, AnyTensor>>, B: number, j
     })
     return ids[row * k + Math.max(0, chosen)] ?? 0
   })
-}
-
-/** Equal shares of 1 for the tokens of each row, the rows padded to T [B, T]. */
-function shareEach(rows: readonly ArrayLike<number>[], T: number): Tensor {
-  const shares = zeros([rows.length, T])
-  for (const [row, { length }] of rows.entries()) shares.data.fill(1 / length, row * T, row * T + length)
-  return shares
 }
 
 /** What a step's graph calls the activations of side memories. */

@@ -3,7 +3,7 @@
  * masks of who attends to whom.
  */
 import type { AnyTensor } from '../graph/session.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { type Tensor, tensor, zeros } from '../tensor/tensor.ts'
 import type { AttentionForm, RelativeBuckets, Rotary } from './architecture.ts'
 
 /** What a masked score is set to: far below any real score, yet finite, so that a row without keys gives no NaN. */
@@ -26,6 +26,13 @@ export function tokenPositions(from: readonly number[], T: number): Tensor<'int6
     for (let t = 0; t < T; t++) data[row * T + t] = BigInt(start + t)
   })
   return { dtype: 'int64', shape: [data.length], data }
+}
+
+/** Equal shares of 1 for the tokens of each row, none for the padding to T [B, T]. */
+export function equalShares(rows: readonly ArrayLike<number>[], T: number): Tensor {
+  const shares = zeros([rows.length, T])
+  for (const [row, { length }] of rows.entries()) shares.data.fill(1 / length, row * T, row * T + length)
+  return shares
 }
 
 /**

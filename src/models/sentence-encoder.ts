@@ -10,7 +10,7 @@ import { matmul } from '../graph/ops/matmul.ts'
 import { reshape } from '../graph/ops/shape.ts'
 import type { SessionOptions } from '../graph/session.ts'
 import { unitRows } from '../tensor/linalg.ts'
-import { type Tensor, tensor } from '../tensor/tensor.ts'
+import { tensor } from '../tensor/tensor.ts'
 import { plainAttention } from './attention.ts'
 import { bert } from './bert.ts'
 import { chunksByLength } from './chunks.ts'
@@ -19,6 +19,7 @@ import type { JsonObject } from './json.ts'
 import type { FoundModel } from './locate.ts'
 import { mergePatches } from './merged-patch.ts'
 import type { SentenceEncoder } from './model.ts'
+import { equalShares } from './positions.ts'
 import { openScope, runLayers } from './scope.ts'
 import { Sessions } from './sessions.ts'
 import type { ModelFiles } from './weights.ts'
@@ -71,10 +72,11 @@ export function openSentenceEncoder(found: FoundModel, options: SessionOptions =
       const attention = plainAttention(network)
       const scope = openScope({ network, weights, patch: mergePatches([]), fed: new Map(), attention })
       const hidden = reshape(runLayers(network, scope, { part: 'encoder' }), ['B', 'I', width])
-      return { mean: matmul(input('shares', ['B', 1, 'I']), hidden) } // [B, 1, D]
+      const shares = reshape(input('shares', ['B', 'I']), ['B', 1, 'I'])
+      return { mean: matmul(shares, hidden) } // [B, 1, D]
     })
     const I = Math.max(...rows.map((row) => row.length))
-    const feeds = { ...inputFeeds(network, rows), shares: shares(rows, I) }
+    const feeds = { ...inputFeeds(network, rows), shares: equalShares(rows, I) }
     const { mean } = await session.run(feeds, { sizes: { B: rows.length, I } })
     return Float32Array.from(mean?.data ?? [], Number)
   }
@@ -100,15 +102,6 @@ export function openSentenceEncoder(found: FoundModel, options: SessionOptions =
     },
     close: () => sessions.close(),
   }
-}
-
-/** The share of each token in its sentence's mean: one over their number, none for padding [B, 1, I]. */
-function shares(rows: readonly Int32Array[], I: number): Tensor {
-  const data = new Float32Array(rows.length * I)
-  rows.forEach((row, i) => {
-    data.fill(1 / row.length, i * I, i * I + row.length)
-  })
-  return tensor(data, [rows.length, 1, I])
 }
 
 /** A long sentence keeps its beginning and its last token, which ends every sentence. */

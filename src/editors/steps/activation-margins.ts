@@ -8,6 +8,7 @@
  * kₜ the matrix's input at a position; e the texts meant, i others, the first term over all pairs; u the unit in which
  * activations are measured. Wang et al. 2024, §2.3; reference code zjunlp/EasyEdit `models/wise/WISE.py` (`_cal_activation_loss`).
  */
+import { norm } from '../../tensor/linalg.ts'
 import { type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /** The rows of each text, a row a position. */
@@ -81,7 +82,5 @@ function addSlope(slopes: Float32Array, answers: Tensor, text: readonly number[]
 }
 
 function lengthOf({ data, shape: [, width = 0] }: Tensor, row: number): number {
-  let total = 0
-  for (let d = row * width; d < (row + 1) * width; d++) total += (data[d] ?? 0) ** 2
-  return Math.sqrt(total)
+  return norm(data.subarray(row * width, (row + 1) * width))
 }

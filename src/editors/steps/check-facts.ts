@@ -1,4 +1,4 @@
-/** The two refusals that every editor shares: nothing to edit, and more than it can edit at once. */
+/** What editors refuse alike: nothing to edit, more than they can edit at once, and too little to learn from. */
 import { WhicheditError } from '../../errors.ts'
 import type { Fact } from '../../facts/fact.ts'
 import type { Editor } from '../editor.ts'
@@ -17,4 +17,17 @@ export function checkFacts(
     throw new WhicheditError('E_BATCH', { title: editor.title, found: facts.length })
   }
   return [first, ...rest]
+}
+
+/**
+ * Gives back the facts that a method is to learn from.
+ * @throws E_TRAINING_FACTS for fewer than `least`.
+ */
+export function checkTrainingFacts(
+  { title }: Pick<Editor, 'title'>,
+  facts: readonly Fact[],
+  least: number,
+): readonly Fact[] {
+  if (facts.length < least) throw new WhicheditError('E_TRAINING_FACTS', { title, least, found: facts.length })
+  return facts
 }

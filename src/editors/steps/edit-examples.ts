@@ -5,10 +5,10 @@
  * another fact, with the answer before its edit.
  */
 import type { Context } from '../../context.ts'
-import { WhicheditError } from '../../errors.ts'
 import type { Fact } from '../../facts/fact.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { Editor } from '../editor.ts'
+import { checkTrainingFacts } from './check-facts.ts'
 import { type TargetTokens, tokenizeTarget } from './target-tokens.ts'
 
 /** What must follow an edit, and what must stay as it is. */
@@ -35,10 +35,8 @@ export async function readExamples(
   { model, facts, most }: { readonly model: LanguageModel; readonly facts: readonly Fact[]; readonly most: number },
   ctx: Context,
 ): Promise<EditExample[]> {
-  if (facts.length < LEAST_FACTS) {
-    throw new WhicheditError('E_TRAINING_FACTS', { title: editor.title, least: LEAST_FACTS, found: facts.length })
-  }
-  const chosen = ctx.random.stream('facts to learn from').shuffle(facts).slice(0, most)
+  const enough = checkTrainingFacts(editor, facts, LEAST_FACTS)
+  const chosen = ctx.random.stream('facts to learn from').shuffle(enough).slice(0, most)
   const examples: EditExample[] = []
   for (const [i, fact] of chosen.entries()) {
     ctx.signal.throwIfAborted()

@@ -144,8 +144,7 @@ export function measureScope(
   { inScope, outOfScope }: ScopePairs,
   above = 0.5,
 ): { readonly loss: number; readonly inScope: number; readonly outOfScope: number } {
-  const distances = (pairs: readonly Pair[]) =>
-    pairs.map((pair) => sumOfSquares(multiplyRow(subtractRows(vectors, pair), map)))
+  const distances = (pairs: readonly Pair[]) => pairs.map((pair) => squaredDistance(map, vectors, pair))
   const [near, far] = [distances(inScope), distances(outOfScope)]
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   const share = (all: readonly number[]) => mean(all.map((distance) => Number(Math.exp(-distance) > above)))
@@ -161,7 +160,7 @@ export function boundFor(
   { share, least }: { readonly share: number; readonly least: number },
 ): number {
   const likeliest = pairs
-    .map((pair) => Math.exp(-sumOfSquares(multiplyRow(subtractRows(vectors, pair), map))))
+    .map((pair) => Math.exp(-squaredDistance(map, vectors, pair)))
     .sort((one, other) => other - one)
   return Math.max(least, Math.min(likeliest[Math.floor(share * pairs.length)] ?? least, HIGHEST_BOUND))
 }
@@ -173,8 +172,13 @@ function apart(distance: number): { loss: number; slope: number } {
 }
 
 function meanDistance(map: Tensor, vectors: Tensor, pairs: readonly Pair[]): number {
-  const sum = pairs.reduce((total, pair) => total + sumOfSquares(multiplyRow(subtractRows(vectors, pair), map)), 0)
+  const sum = pairs.reduce((total, pair) => total + squaredDistance(map, vectors, pair), 0)
   return pairs.length > 0 ? sum / pairs.length : 0
+}
+
+/** The distance, squared, of the places of a pair. */
+function squaredDistance(map: Tensor, vectors: Tensor, pair: Pair): number {
+  return sumOfSquares(multiplyRow(subtractRows(vectors, pair), map))
 }
 
 /** The difference of two rows [D]. */

@@ -5,7 +5,7 @@ import type { Context } from '../../context.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { VectorSource } from '../../models/patch.ts'
 import { cosine, sentenceVectors } from '../../models/sentence-vectors.ts'
-import { rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { type Tensor, tensor } from '../../tensor/tensor.ts'
 import { readFloatFile, writeFloatFile } from './float-file.ts'
 
 /** Sentences whose vectors are made before the work is looked after again. */
@@ -42,8 +42,8 @@ export async function cachedSentenceVectors(
   return vectors
 }
 
-/** The rows of `vectors` [N, D] from the one nearest to `query` [D] to the farthest, by cosine; ties in their order. */
-export function orderByCosine(vectors: Tensor, query: Tensor): number[] {
-  const similarity = rowsOf(vectors).map((row) => cosine(row, query))
+/** Numbers of `vectors`, each [D], from the one nearest to `query` [D] to the farthest, by cosine; ties in their order. */
+export function orderByCosine(vectors: readonly Tensor[], query: Tensor): number[] {
+  const similarity = vectors.map((vector) => cosine(vector, query))
   return similarity.map((_, i) => i).sort((a, b) => (similarity[b] ?? 0) - (similarity[a] ?? 0))
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cachedSentenceVectors, orderByCosine } from '../../../src/editors/steps/sentence-vectors.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
 import { sentenceVectors } from '../../../src/models/sentence-vectors.ts'
-import { tensor } from '../../../src/tensor/tensor.ts'
+import { rowsOf, tensor } from '../../../src/tensor/tensor.ts'
 import { expectClose } from '../../support/close.ts'
 import { openTinyModel, testContext } from '../../support/tiny-model.ts'
 
@@ -53,5 +53,5 @@ test('are cached by model, layer and texts', async () => {
 
 test('are ordered by the angle between them, not by length', () => {
   const rows = tensor(Float32Array.of(1, 1, 100, 0, 0, 0.1, -1, -1, 0, 0), [5, 2])
-  expect(orderByCosine(rows, tensor(Float32Array.of(1, 2), [2]))).toEqual([0, 2, 1, 4, 3])
+  expect(orderByCosine(rowsOf(rows), tensor(Float32Array.of(1, 2), [2]))).toEqual([0, 2, 1, 4, 3])
 })
