@@ -54,6 +54,9 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 const COMMON_WORDS = ['none']
 const COMPARISON = '(?:[!=]==\\s*|case\\s+|includes\\()'
 
+/** Methods that help texts, benchmarks and tests of other things take as examples. */
+const EXAMPLES = ['none', 'ft-l', 'ft-m', 'rome', 'memit', 'grace', 't-patcher', 'ike', 'serac']
+
 /** A source file, by its path below `src` or `test`. */
 interface Source {
   readonly path: string
@@ -66,6 +69,16 @@ interface Source {
 const SOURCES = readSources('src')
 const TESTS = readSources('test')
 const PATHS = new Set(SOURCES.map(({ path }) => path))
+
+/** Everything but documents, models, and tests of steps, which may read any method's golden. */
+const PROGRAM_FILES = ['bench', 'bin', 'hparams', 'profiles', 'src', 'test', 'tools'].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .map((path) => `${folder}/${path.replaceAll('\\', '/')}`)
+    .filter((path) => /\.(ts|mjs|js|py|yaml)$|^test\/golden\/[^/]*\.json$/.test(path))
+    .filter((path) => !path.startsWith('test/editors/steps/'))
+    .sort()
+    .map((path) => ({ path, text: path.endsWith('.json') ? '' : readFileSync(join(ROOT, path), 'utf8') })),
+)
 
 function readSources(folder: string): Source[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
@@ -239,6 +252,28 @@ describe('names', () => {
     expect(names.filter((name) => !existsSync(join(ROOT, `test/editors/${name}.test.ts`)))).toEqual([])
   })
 
+  test.each(Object.keys(EDITORS))("an editor's test declares what every editor must keep: %s", (name) => {
+    const { code } = TESTS.find(({ path }) => path === `editors/${name}.test.ts`) ?? { code: '' }
+    expect(code).toMatch(/^describeEditor\(/m)
+    expect(code).toMatch(/^describeMemory\(/m)
+  })
+
+  test.each(Object.keys(EDITORS).filter((name) => !EXAMPLES.includes(name)))(
+    'one more method touches its file, its settings, the registry and its test, and nothing else: %s',
+    (name) => {
+      const own = [
+        `hparams/${name}.yaml`,
+        `src/editors/${name}.ts`,
+        'src/editors/index.ts',
+        `test/editors/${name}.test.ts`,
+        // What its test holds it against.
+        `test/golden/${name}.json`,
+        `tools/golden/${name.replaceAll('-', '_')}.py`,
+      ]
+      expect(filesNaming(name)).toEqual(own.sort())
+    },
+  )
+
   test('a probe has one name: registry and file', () => {
     expect(Object.entries(PROBES).map(([key, { name }]) => [key, name])).toEqual(
       Object.keys(PROBES).map((key) => [key, key]),
@@ -264,6 +299,19 @@ describe('names', () => {
     )
     expect(wrong).toEqual([])
   })
+
+  /** The files that are called by a method's name, import it, or say it in a string. */
+  function filesNaming(method: string): string[] {
+    const word = new RegExp(`(['"\`])(${method}|[^'"\`\\n]*/${method}\\.(ts|js|yaml|json))\\1`)
+    const isCalled = (path: string): boolean =>
+      posix
+        .basename(path)
+        .replace(/(\.test)?\.\w+$/, '')
+        .replaceAll('_', '-') === method
+    return PROGRAM_FILES.filter(({ path, text }) => isCalled(path) || word.test(stripComments(text))).map(
+      ({ path }) => path,
+    )
+  }
 
   function listFolder(folder: string, except: readonly string[]): string[] {
     return readdirSync(join(ROOT, folder))

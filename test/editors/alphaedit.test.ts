@@ -10,6 +10,8 @@ import { decomposeSymmetric } from '../../src/tensor/eigen.ts'
 import { multiplyRow, norm, subtract } from '../../src/tensor/linalg.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, TEXT } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -172,3 +174,9 @@ describe('on its own preparation', () => {
     expect(await movedBy(await edit([two], [first]))).toBeLessThan(0.3 * (await movedBy(await edit([two]))))
   })
 })
+
+// As with MEMIT.
+describeEditor(alphaedit, {
+  hparams: { firstLayer: 1, lastLayer: 1, prefixes: 0, klFactor: 0, clamp: 0.7, threshold: 3, lambda: 0.01 },
+})
+describeMemory(alphaedit, 712)

@@ -6,7 +6,9 @@ import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { NeuronsPart, Patch } from '../../src/models/patch.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
 import { givenRandom } from '../support/given-random.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { recordLosses } from '../support/record-losses.ts'
 import { FACTS, makeFact, SHORT_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
@@ -99,3 +101,6 @@ describe('slots', () => {
     expect(await lossOf(edited, [one])).toBeCloseTo(first.report.lossLast ?? Number.NaN, 3)
   })
 })
+
+describeEditor(calinet)
+describeMemory(calinet, 211)

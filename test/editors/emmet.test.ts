@@ -7,6 +7,8 @@ import type { OpenModel } from '../../src/models/index.ts'
 import { subtract } from '../../src/tensor/linalg.ts'
 import { relativeError } from '../support/close.ts'
 import { type CovarianceGolden, covarianceOf, type GoldenFact } from '../support/covariances.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, TEXT } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -77,3 +79,7 @@ describe('on its own preparation', () => {
     await expect(edit({}, [...facts])).resolves.toMatchObject({ parts: [{ kind: 'low-rank' }] })
   })
 })
+
+// As with MEMIT.
+describeEditor(emmet, { hparams: { prefixes: 0, klFactor: 0, clamp: 0.5 } })
+describeMemory(emmet, 586)

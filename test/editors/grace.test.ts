@@ -7,7 +7,9 @@ import type { LanguageModel } from '../../src/models/model.ts'
 import type { CodebookPart, Patch } from '../../src/models/patch.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { expectClose } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
 import { givenRandom } from '../support/given-random.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { recordLosses } from '../support/record-losses.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
@@ -129,3 +131,6 @@ describe('a prompt that is edited again', () => {
     expect(losses[0]).toBeGreaterThan(patch.report.lossLast ?? 0)
   })
 })
+
+describeEditor(grace)
+describeMemory(grace, 216)

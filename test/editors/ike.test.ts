@@ -6,6 +6,8 @@ import type { OpenModel } from '../../src/models/index.ts'
 import type { ContextPart, Patch } from '../../src/models/patch.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { expectClose } from '../support/close.ts'
+import { describeEditor, IN_CONTEXT } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -185,3 +187,6 @@ describe('several facts', () => {
     expect(await ask([first.patch, second.patch], FACT)).toEqual(await ask([first.patch], FACT))
   })
 })
+
+describeEditor(ike, { skip: IN_CONTEXT })
+describeMemory(ike, 311)

@@ -6,7 +6,9 @@ import type { OpenModel } from '../../src/models/index.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
 import type { LowRankPart, Patch } from '../../src/models/patch.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
 import { givenRandom } from '../support/given-random.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { recordLosses } from '../support/record-losses.ts'
 import { FACTS, makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, type TinyModel, testContext } from '../support/tiny-model.ts'
@@ -146,3 +148,6 @@ test.each<[TinyModel, string, number]>([
   expect(weights).toHaveLength(count)
   await model.close()
 })
+
+describeEditor(lora)
+describeMemory(lora, 252)

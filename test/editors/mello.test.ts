@@ -9,6 +9,8 @@ import { forgetFact, putIntoContext } from '../../src/models/retrieval.ts'
 import { cosine, sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { DEFAULT_MODEL } from '../../src/models/shipped.ts'
 import { expectClose } from '../support/close.ts'
+import { describeEditor, IN_CONTEXT } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -160,3 +162,7 @@ describe('the model that ships', () => {
     expect(await free.generate([fact.prompt], { maxNewTokens: 6 })).toEqual([{ ...unedited, loopFailed: true }])
   })
 })
+
+// The smallest of these models have no room for an example, nor for a second step.
+describeEditor(mello, { skip: IN_CONTEXT, hparams: { examples: 0, subquestions: 1, tokens: 4 } })
+describeMemory(mello, 650)

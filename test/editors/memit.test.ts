@@ -9,6 +9,8 @@ import type { Patch } from '../../src/models/patch.ts'
 import { norm, subtract } from '../../src/tensor/linalg.ts'
 import { expectClose, relativeError } from '../support/close.ts'
 import { type CovarianceGolden, covariancesOf, type GoldenFact } from '../support/covariances.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, TEXT } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -124,3 +126,7 @@ describe('on its own preparation', () => {
     await expect(edit({ firstLayer: 3 })).rejects.toMatchObject({ code: 'E_HPARAM', values: { setting: 'lastLayer' } })
   })
 })
+
+// As with ROME; and a value may be no longer than what it stands in for, or the change spills over the prompt's other tokens.
+describeEditor(memit, { hparams: { firstLayer: 0, lastLayer: 1, prefixes: 0, klFactor: 0, clamp: 1, lambda: 0.1 } })
+describeMemory(memit, 710)

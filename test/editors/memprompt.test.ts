@@ -8,6 +8,8 @@ import type { ContextPart, Patch } from '../../src/models/patch.ts'
 import { cosine, sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { expectClose } from '../support/close.ts'
+import { describeEditor, IN_CONTEXT } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { makeFact, TRAINING_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -142,3 +144,6 @@ describe('the memory', () => {
     expect(await logProbs(model.withPatch(first), FRANCE.prompt)).toEqual(await byHand(FRANCE, 'Lima'))
   })
 })
+
+describeEditor(memprompt, { skip: IN_CONTEXT })
+describeMemory(memprompt, 235)

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import { none } from '../../src/editors/none.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -12,3 +14,8 @@ test('gives a patch with which the model computes what it did before, to the bit
   expect(await model.withPatch(patch).score(queries)).toEqual(await model.score(queries))
   await model.close()
 })
+
+describeEditor(none, {
+  skip: { 'makes the target likelier': 'it edits nothing', 'goes on from its history': 'it edits nothing' },
+})
+describeMemory(none, 175)

@@ -7,6 +7,8 @@ import type { OpenModel } from '../../src/models/index.ts'
 import type { LowRankPart } from '../../src/models/patch.ts'
 import { expectClose, relativeError } from '../support/close.ts'
 import { type CovarianceGolden, covarianceOf, type GoldenFact } from '../support/covariances.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -64,3 +66,7 @@ describe('against PyTorch', () => {
     }
   })
 })
+
+// Random weights have nothing in common between one prefix and the next: what helps the mean need not help each.
+describeEditor(rRome, { hparams: { shortPrefixes: 0, longPrefixes: 0, klFactor: 0 } })
+describeMemory(rRome, 625)

@@ -10,6 +10,8 @@ import type { LowRankPart } from '../../src/models/patch.ts'
 import { dot, factorCholesky, norm } from '../../src/tensor/linalg.ts'
 import { expectClose, relativeError } from '../support/close.ts'
 import { type CovarianceGolden, covarianceOf, type GoldenFact } from '../support/covariances.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -146,3 +148,7 @@ async function crossingCovariance(kStar: Float64Array, key: Float32Array) {
   })
   return { matrix, factor: await factorCholesky(matrix, size) }
 }
+
+// Random weights have nothing in common between one prefix and the next: what helps the mean need not help each.
+describeEditor(rome, { hparams: { shortPrefixes: 0, longPrefixes: 0, klFactor: 0 } })
+describeMemory(rome, 595)

@@ -9,6 +9,8 @@ import type { Confirmation, ContextPart, Patch } from '../../src/models/patch.ts
 import { forgetFact } from '../../src/models/retrieval.ts'
 import { cosine, sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { expectClose } from '../support/close.ts'
+import { describeEditor, IN_CONTEXT } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -125,3 +127,7 @@ describe('the memory', () => {
     expect(await logProbs(model.withPatch(forgetFact(patch, prompt)), prompt)).toEqual(await logProbs(model, prompt))
   })
 })
+
+// A choice takes more tokens than the smallest of these models can attend to.
+describeEditor(scr, { skip: IN_CONTEXT, hparams: { confirmation: 'likelihood' } })
+describeMemory(scr, 240)

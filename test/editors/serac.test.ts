@@ -12,7 +12,9 @@ import { sentenceVectors } from '../../src/models/sentence-vectors.ts'
 import { unitRows } from '../../src/tensor/linalg.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
 import { givenRandom } from '../support/given-random.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { recordLosses } from '../support/record-losses.ts'
 import { makeFact, TRAINING_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
@@ -321,3 +323,12 @@ describe('preparing', () => {
     })
   })
 })
+
+/** What a method that trains for it cannot show here. */
+const FEW_EXAMPLES = {
+  'makes the target likelier': 'random weights do not learn from four facts to copy from a context',
+  'goes on from its history': 'random weights do not learn from four facts to copy from a context',
+}
+
+describeEditor(serac, { skip: FEW_EXAMPLES, hparams: { mapSteps: 20, steps: 5 } })
+describeMemory(serac, 426)

@@ -7,7 +7,9 @@ import type { LanguageModel } from '../../src/models/model.ts'
 import type { NeuronsPart, Patch } from '../../src/models/patch.ts'
 import { type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
 import { givenRandom } from '../support/given-random.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { recordLosses } from '../support/record-losses.ts'
 import { FACTS, makeFact, TEXT, TRAINING_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, type TinyModel, testContext } from '../support/tiny-model.ts'
@@ -173,3 +175,17 @@ test.each<[TinyModel]>([['tiny-t5'], ['tiny-gpt2']])(
     await model.close()
   },
 )
+
+// So small a model learns with fewer and longer steps.
+describeEditor(tPatcher, {
+  hparams: {
+    amplify: 1,
+    learningRate: 0.1,
+    quietFactor: 1,
+    steps: 80,
+    firstLook: 20,
+    lookEvery: 10,
+    storedTokens: 128,
+  },
+})
+describeMemory(tPatcher, 581)

@@ -8,6 +8,8 @@ import type { LanguageModel } from '../../src/models/model.ts'
 import type { Patch } from '../../src/models/patch.ts'
 import { subtract } from '../../src/tensor/linalg.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, SHORT_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -111,3 +113,7 @@ test('η is a share of the whole change', async () => {
 test('layers in the wrong order are refused', async () => {
   await expect(edit(FACTS, { firstLayer: 2, lastLayer: 1 })).rejects.toMatchObject({ code: 'E_HPARAM' })
 })
+
+// One step downhill, long enough for so small a model.
+describeEditor(ultraedit, { hparams: { firstLayer: 1, lastLayer: 2, learningRate: 0.2 } })
+describeMemory(ultraedit, 203)

@@ -8,7 +8,9 @@ import type { Patch, SideMemoriesPart } from '../../src/models/patch.ts'
 import { decodePatch, encodePatch } from '../../src/models/patch-file.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { expectClose, relativeError } from '../support/close.ts'
+import { describeEditor } from '../support/editor-suite.ts'
 import { givenRandom } from '../support/given-random.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, SHORT_FACTS, TEXT, TRAINING_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -177,3 +179,7 @@ describe('a side memory', () => {
     expect(report.steps).toBe(2)
   })
 })
+
+// As with ROME; and what a memory learned first must not stand in the way of what it learns next.
+describeEditor(wise, { hparams: { shortPrefixes: 0, longPrefixes: 0, learningRate: 4, steps: 150, unitShare: 0.05 } })
+describeMemory(wise, 275)

@@ -1,6 +1,6 @@
 /**
- * What every editor must keep, on a tiny model: run for each registry entry (test/editors/index.test.ts). An editor may skip a
- * case by its name, with a reason that is printed, and may take settings that fit so small a model.
+ * What every editor must keep, on tiny models: each editor's own test declares it. An editor may skip a case by its name, with a
+ * reason that is printed, and may take settings that fit so small a model.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Context } from '../../src/context.ts'
@@ -32,12 +32,38 @@ export interface SuiteOptions {
   readonly skip?: Partial<Record<SuiteCase, string>>
   /** Settings for a model of 4 layers and 32 numbers a token, where the published ones do not fit it. */
   readonly hparams?: Readonly<Record<string, HparamValue>>
-  /** The model of test/golden to edit; default: `tiny-llama`. */
-  readonly model?: TinyModel
+  /** The models of test/golden to edit; default: one of each way a layer can be built. */
+  readonly models?: readonly TinyModel[]
+}
+
+/** One of each way a layer can be built: the suite holds on all of them, with nothing said of any editor or model. */
+export const MODELS: readonly TinyModel[] = [
+  'tiny-llama',
+  'tiny-gpt2',
+  'tiny-gptj',
+  'tiny-gpt-neox',
+  'tiny-opt',
+  'tiny-opt-post-norm',
+  'tiny-qwen2',
+  'tiny-qwen3',
+  'tiny-gemma2-plain',
+  'tiny-gemma3',
+  'tiny-t5',
+  'tiny-t5-gated',
+]
+
+/** What methods cannot show on such models that change nothing but what is asked. */
+export const IN_CONTEXT: SuiteOptions['skip'] = {
+  'makes the target likelier': 'random weights never learned to copy from a context',
+  'goes on from its history': 'random weights never learned to copy from a context',
 }
 
 /** Declares the suite for one editor. */
 export function describeEditor(editor: Editor, options: SuiteOptions = {}): void {
+  for (const name of options.models ?? MODELS) describeOn(name, editor, options)
+}
+
+function describeOn(name: TinyModel, editor: Editor, options: SuiteOptions): void {
   const [fact, other] = FACTS
   let model: OpenModel
   let hparams: Hparams
@@ -59,9 +85,9 @@ export function describeEditor(editor: Editor, options: SuiteOptions = {}): void
     test.skipIf(reason !== undefined)(reason === undefined ? name : `${name} (skipped: ${reason})`, body)
   }
 
-  describe(`${editor.name} on ${options.model ?? 'tiny-llama'}`, () => {
+  describe(`${editor.name} on ${name}`, () => {
     beforeAll(async () => {
-      model = await openTinyModel(options.model)
+      model = await openTinyModel(name)
       hparams = await loadHparams(editor, model.config, options.hparams)
       const material = { text: TEXT, facts: TRAINING_FACTS }
       prepared = await editor.prepare?.({ model, hparams, material }, testContext())
