@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { WhicheditError } from '../errors.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { chooseBlocks } from './adapter-clusters.ts'
 import { chunksByLength } from './chunks.ts'
 import { addProduct, applyDense, type Edits, readWeight } from './edits.ts'
 import { embedTokens } from './embed-tokens.ts'
@@ -40,11 +41,21 @@ interface Core {
   readonly encoder: SentenceEncoder | null
 }
 
+/** Which adapters a prompt is asked with. */
+interface Route {
+  /** Those of the memory. */
+  readonly adapted: boolean
+  /** A block of those of clusters. */
+  readonly block: number | null
+}
+
+/** None. */
+const PLAIN: Route = { adapted: false, block: null }
+
 /** A prompt as it is asked. */
 interface EncodedPrompt {
   readonly ids: Int32Array
-  /** Whether it is asked of the weights with the memory's adapters. */
-  readonly adapted: boolean
+  readonly route: Route
   readonly loopFailed: boolean
 }
 
@@ -74,41 +85,51 @@ function makeModel(
   const { config } = engine.network
   const patch = mergePatches(patches)
   const adapters = patch.context?.adapters ?? []
-  let applied: Promise<Edits> | null = null
-  let adapted: Promise<Edits> | null = null
+  const applied = new Map<string, Promise<Edits>>()
 
-  const edits = (): Promise<Edits> => {
-    applied ??= applyDense(files, engine.network, patch)
-    return applied
+  const editsFor = (route: Route): Promise<Edits> => {
+    const name = JSON.stringify(route)
+    const known = applied.get(name)
+    if (known !== undefined) return known
+    const { adapted, block } = route
+    const added = [...(adapted ? adapters : []), ...(block === null ? [] : (patch.clusters?.blocks[block] ?? []))]
+    const all = added.length === 0 ? patch : mergePatches([...patches, { parts: added, report: {} }])
+    const made = applyDense(files, engine.network, all)
+    applied.set(name, made)
+    return made
   }
-  const adaptedEdits = (): Promise<Edits> => {
-    adapted ??= applyDense(files, engine.network, mergePatches([...patches, { parts: adapters, report: {} }]))
-    return adapted
-  }
+  const edits = () => editsFor(PLAIN)
 
   const encodePrompts = async (prompts: readonly string[]): Promise<EncodedPrompt[]> => {
     const asked: readonly Asked[] =
       patch.context === null
         ? prompts.map((text) => ({ text, found: false, loopFailed: false }))
         : await putIntoContext(makeModel(core, [], patch.context.loop && keepPrefix(engine)), patch.context, prompts)
-    return Promise.all(
-      asked.map(async ({ text, found, loopFailed }) => {
+    const encoded = await Promise.all(
+      asked.map(async ({ text }) => {
         const { ids } = await tokenizer.encode(text)
-        return {
-          ids: ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0]),
-          adapted: found && adapters.length > 0,
-          loopFailed,
-        }
+        return ids.length > 0 ? ids : Int32Array.of(tokenizer.endsOfText[0])
       }),
     )
+    const blocks = patch.clusters === null ? [] : await chooseBlocks(engine, await edits(), patch.clusters, encoded)
+    return encoded.map((ids, i) => ({
+      ids,
+      route: { adapted: (asked[i]?.found ?? false) && adapters.length > 0, block: blocks[i] ?? null },
+      loopFailed: asked[i]?.loopFailed ?? false,
+    }))
   }
 
   /** All prompts in groups, with what they begin with computed once. */
   async function* groupPrompts(prompts: readonly EncodedPrompt[]): AsyncGenerator<AskedGroup> {
-    for (const adapted of [false, true]) {
-      const among = prompts.flatMap((prompt, index) => (prompt.adapted === adapted ? [{ index, ids: prompt.ids }] : []))
-      if (among.length === 0) continue
-      const given = await (adapted ? adaptedEdits() : edits())
+    const byRoute = new Map<string, { readonly route: Route; readonly among: { index: number; ids: Int32Array }[] }>()
+    for (const [index, { ids, route }] of prompts.entries()) {
+      const name = JSON.stringify(route)
+      const alike = byRoute.get(name) ?? { route, among: [] }
+      alike.among.push({ index, ids })
+      byRoute.set(name, alike)
+    }
+    for (const { route, among } of byRoute.values()) {
+      const given = await editsFor(route)
       for (const group of groupByStart(among.map(({ ids }) => ids))) {
         const own = group.flatMap((place) => among[place] ?? [])
         const rows = own.map(({ ids }) => ids)

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Tensor, tensor } from '../tensor/tensor.ts'
 import type {
+  AdapterClustersPart,
   CodebookPart,
   ContextPart,
   Factors,
@@ -26,6 +27,8 @@ export interface MergedPatch {
   readonly memories: ReadonlyMap<number, SideMemories>
   /** The entries of contexts that are searched in the same way as the latest, newest first and one a key. */
   readonly context: ContextPart | null
+  /** The latest clusters, unless there are none in it. */
+  readonly clusters: AdapterClustersPart | null
 }
 
 /** Side memories of a layer as a graph takes them. */
@@ -45,12 +48,14 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
   const neurons = new Map<number, NeuronsPart[]>()
   const memories = new Map<number, SideMemoriesPart>()
   let context: ContextPart | null = null
+  let clusters: AdapterClustersPart | null = null
   for (const part of parts) {
     if (part.kind === 'low-rank') lowRank.set(part.weight, [...(lowRank.get(part.weight) ?? []), part])
     else if (part.kind === 'dense') dense.set(part.weight, addTensors(dense.get(part.weight), part.delta))
     else if (part.kind === 'codebook') codebooks.set(part.layer, part)
     else if (part.kind === 'neurons') neurons.set(part.layer, [...(neurons.get(part.layer) ?? []), part])
     else if (part.kind === 'side-memories') memories.set(part.layer, part)
+    else if (part.kind === 'adapter-clusters') clusters = part.clusters.length > 0 ? part : null
     else context = joinContexts(context, part)
   }
   return {
@@ -62,6 +67,7 @@ export function mergePatches(patches: readonly Patch[]): MergedPatch {
       [...memories].flatMap(([layer, part]) => (part.thresholds.data.length > 0 ? [[layer, layOut(part)]] : [])),
     ),
     context,
+    clusters,
   }
 }
 

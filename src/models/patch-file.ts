@@ -14,6 +14,9 @@ import { printable } from '../printable.ts'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.ts'
 import { parseJsonObject } from './json.ts'
 import {
+  type AdapterCluster,
+  type AdapterClustersPart,
+  type ClusterPoint,
   type CodebookPart,
   type ContextEntry,
   type ContextPart,
@@ -36,6 +39,10 @@ const MAX_SIZE = 2 ** 26
 
 type LowRankOf<T> = Omit<LowRankPart, 'left' | 'right'> & { left: T; right: T }
 type ScopeRetrieval = Retrieval & { by: 'scope' }
+type ClusterOf<T> = Omit<AdapterCluster, 'centre' | 'points'> & {
+  centre: T
+  points: readonly (Omit<ClusterPoint, 'key'> & { key: T })[]
+}
 
 /** A part whose tensors are, or stand for, `T`. */
 type PartOf<T> =
@@ -48,6 +55,10 @@ type PartOf<T> =
       retrieval: Exclude<Retrieval, { by: 'scope' }> | (Omit<ScopeRetrieval, 'map'> & { map: T })
       adapters?: readonly LowRankOf<T>[] | undefined
       entries: readonly (Omit<ContextEntry, 'vector'> & { vector: T })[]
+    })
+  | (Pick<AdapterClustersPart, 'kind' | 'layer'> & {
+      clusters: readonly ClusterOf<T>[]
+      blocks: readonly (readonly LowRankOf<T>[])[]
     })
 
 /** What stands for a tensor in the header. */
@@ -114,6 +125,19 @@ const part = z.discriminatedUnion('kind', [
         after: z.string(),
       }),
     ),
+  }),
+  z.strictObject({
+    kind: z.literal('adapter-clusters'),
+    layer: z.int().min(0),
+    clusters: z.array(
+      z.strictObject({
+        centre: shape(1),
+        radius: z.number().min(0),
+        label: z.array(z.int().min(0)),
+        points: z.array(z.strictObject({ prompt: z.string(), key: shape(1), block: z.int().min(0) })).min(1),
+      }),
+    ),
+    blocks: z.array(z.array(lowRank)),
   }),
 ])
 const header = z.strictObject({
@@ -199,6 +223,16 @@ function mapTensors<A, B>(part: PartOf<A>, map: (value: A) => B): PartOf<B> {
         entries: entries.map((entry) => ({ ...entry, vector: map(entry.vector) })),
       }
     }
+    case 'adapter-clusters':
+      return {
+        ...part,
+        clusters: part.clusters.map((cluster) => ({
+          ...cluster,
+          centre: map(cluster.centre),
+          points: cluster.points.map((point) => ({ ...point, key: map(point.key) })),
+        })),
+        blocks: part.blocks.map((block) => block.map((adapter) => mapFactors(adapter, map))),
+      }
   }
 }
 
@@ -238,6 +272,13 @@ function checkShapes(part: PartOf<Tensor>): void {
     const lengths = part.entries.map(({ vector }) => vector.shape[0])
     if (part.retrieval.by === 'scope') lengths.push(part.retrieval.map.shape[1])
     if (new Set(lengths).size > 1) throw damaged('vectors of one length', 'several lengths')
+  }
+  if (part.kind === 'adapter-clusters') {
+    part.blocks.flat().forEach(checkFactors)
+    const keys = part.clusters.flatMap(({ centre, points }) => [centre, ...points.map(({ key }) => key)])
+    if (new Set(keys.map((key) => key.shape[0])).size > 1) throw damaged('keys of one length', 'several lengths')
+    const last = Math.max(...part.clusters.flatMap(({ points }) => points.map(({ block }) => block)))
+    if (last >= part.blocks.length) throw damaged(`points of ${part.blocks.length} blocks`, `block ${last}`)
   }
 }
 

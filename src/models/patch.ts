@@ -166,8 +166,48 @@ export interface ContextPart {
   readonly entries: readonly ContextEntry[]
 }
 
+/** An edited prompt among the points of a cluster. */
+export interface ClusterPoint {
+  readonly prompt: string
+  /** [D] */
+  readonly key: Tensor
+  /** Index of the block that answers it. */
+  readonly block: number
+}
+
+/** Edited prompts that lie close together and are to be answered alike. */
+export interface AdapterCluster {
+  /** [D] */
+  readonly centre: Tensor
+  readonly radius: number
+  /** The target's token ids: tells whether two edits say the same. */
+  readonly label: readonly number[]
+  /** At least one. */
+  readonly points: readonly ClusterPoint[]
+}
+
+/**
+ * Adapters for the prompts that lie in a cluster, and for no others. A prompt's key is what a layer's down-projection gives at its
+ * last token, without these adapters. Where it lies within the radius of the nearest centre (Euclidean), the block of that cluster's nearest
+ * point is added to the weights, for prompt and answer; elsewhere all is as if there were no clusters. As with contexts this is about
+ * prompts that are scored or written on after; `run` asks the weights without blocks. A later part takes the place of an earlier one.
+ */
+export interface AdapterClustersPart {
+  readonly kind: 'adapter-clusters'
+  readonly layer: number
+  readonly clusters: readonly AdapterCluster[]
+  readonly blocks: readonly (readonly LowRankPart[])[]
+}
+
 /** A part of a patch. */
-export type PatchPart = LowRankPart | DensePart | CodebookPart | NeuronsPart | SideMemoriesPart | ContextPart
+export type PatchPart =
+  | LowRankPart
+  | DensePart
+  | CodebookPart
+  | NeuronsPart
+  | SideMemoriesPart
+  | ContextPart
+  | AdapterClustersPart
 
 /** An edit, as data. Parts apply in order; several patches apply one after another. */
 export interface Patch {

@@ -2,6 +2,7 @@
 import { distance } from 'fastest-levenshtein'
 import { multiplyRow, norm, subtract, unitRows } from '../tensor/linalg.ts'
 import { joinRows, rowsOf, type Tensor, tensor, zeros } from '../tensor/tensor.ts'
+import { forgetPoints } from './adapter-clusters.ts'
 import { confirm } from './confirmation.ts'
 import type { LanguageModel } from './model.ts'
 import type { ContextEntry, ContextPart, Patch, Retrieval } from './patch.ts'
@@ -116,10 +117,11 @@ function byLikeness(
     .map(({ entry }) => entry)
 }
 
-/** A patch without the entries of an edited prompt: the same as if that fact alone had never been put into its memories. */
+/** A patch without what an edited prompt put into its memories: their entries of it, and its points of clusters. */
 export function forgetFact(patch: Patch, prompt: string): Patch {
-  const parts = patch.parts.map((part) =>
-    part.kind === 'context' ? { ...part, entries: part.entries.filter(({ key }) => key !== prompt) } : part,
-  )
+  const parts = patch.parts.map((part) => {
+    if (part.kind === 'context') return { ...part, entries: part.entries.filter(({ key }) => key !== prompt) }
+    return part.kind === 'adapter-clusters' ? forgetPoints(part, prompt) : part
+  })
   return { ...patch, parts }
 }

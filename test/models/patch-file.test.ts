@@ -59,6 +59,28 @@ const PATCH: Patch = {
       ],
       entries: [{ key: 'a', sentence: 'A.', before: 'A. ', after: '', vector: numbers([2], 0, 1) }],
     },
+    {
+      kind: 'adapter-clusters',
+      layer: 4,
+      clusters: [
+        {
+          centre: numbers([2], 1, 2),
+          radius: 0.75,
+          label: [7, 8],
+          points: [{ prompt: 'A is', key: numbers([2], 1, 2), block: 0 }],
+        },
+      ],
+      blocks: [
+        [
+          {
+            kind: 'low-rank',
+            weight: 'c.weight',
+            left: numbers([4, 1], 1, 2, 3, 4),
+            right: numbers([1, 5], 5, 4, 3, 2, 1),
+          },
+        ],
+      ],
+    },
   ],
   report: { lossLast: 0.1 + 0.2, entries: 2 },
 }
@@ -158,6 +180,31 @@ describe('a damaged or hostile file', () => {
       'a place that is not on its map',
       withHeader((text) => text.replace('"map":{"shape":[3,2]}', '"map":{"shape":[2,3]}')),
       'vectors of one length',
+    ],
+    [
+      'a cluster without points',
+      withHeader((text) => text.replace(/"points":\[\{.*?\}\]/, '"points":[]')),
+      'parts.8.clusters.0.points',
+    ],
+    [
+      'a negative radius',
+      withHeader((text) => text.replace('"radius":0.75', '"radius":-1')),
+      'parts.8.clusters.0.radius',
+    ],
+    [
+      'a point of no block',
+      withHeader((text) => text.replace('"block":0', '"block":1')),
+      'points of 1 blocks, found block 1',
+    ],
+    [
+      'a key of another length',
+      withHeader((text) => text.replace('"centre":{"shape":[2]}', '"centre":{"shape":[3]}').replace('[1,5]', '[1,4]')),
+      'keys of one length',
+    ],
+    [
+      'a block whose factors do not meet',
+      withHeader((text) => text.replace('[4,1]', '[2,2]')),
+      'a right factor of 2 rows for c.weight',
     ],
     ['text for a number', withHeader((text) => text.replace('"entries":2}', '"entries":"2"}')), 'report.entries'],
   ])('is refused: %s', (_, bytes, says) => {
