@@ -38,6 +38,7 @@ import { measureActivations, type Scope, separateActivations, type TextRows } fr
 import { checkFacts } from './steps/check-facts.ts'
 import { samplePrefixes } from './steps/context-templates.ts'
 import { differentiate } from './steps/differentiate.ts'
+import { drawOtherPrompts } from './steps/other-prompts.ts'
 import { listPlaces } from './steps/places.ts'
 import { promptAfter } from './steps/subject.ts'
 import {
@@ -514,10 +515,8 @@ async function prepareWise(
     { tokens: 10, count: longPrefixes },
   ]
   const prefixes = await samplePrefixes(model, lengths, ctx)
-  const known = material.facts.flatMap(({ prompt, tests }) => [prompt, ...tests.neighbours.map((one) => one.prompt)])
-  // Without other facts, what the model itself writes.
-  const prompts = known.length > 0 ? [...new Set(known)] : prefixes.slice(1)
-  const kept = ctx.random.stream('other prompts').shuffle(prompts).slice(0, KEPT_PROMPTS)
+  const write = async () => prefixes.slice(1)
+  const kept = await drawOtherPrompts({ facts: material.facts, most: KEPT_PROMPTS, write }, ctx)
   const others: Tensor[] = []
   const found = { inputs: [] as number[], outputs: [] as number[] }
   for (let start = 0; start < kept.length; start += READ_PROMPTS) {
