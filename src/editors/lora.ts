@@ -58,7 +58,8 @@ export const lora: Editor<LoraHparams, undefined> = {
   needs: ['gradient'],
   hparams: {
     modules: {
-      meaning: 'which matrices of each layer are adapted: queries and values, or both of the feed-forward',
+      meaning:
+        'which matrices of each layer are adapted: queries and values, both of the feed-forward, or its first alone',
       unit: 'word',
       range: Object.keys(ADAPTED_MODULES),
       reference: 'target_modules',

@@ -172,7 +172,7 @@ export const serac: Editor<SeracHparams, SeracPrepared> = {
     },
     modules: {
       meaning:
-        'which matrices of each layer the counterfactual model adapts: queries and values, or both of the feed-forward',
+        'which matrices of each layer the counterfactual model adapts: queries and values, both of the feed-forward, or its first alone',
       unit: 'word',
       range: Object.keys(ADAPTED_MODULES),
       reference: 'none: all weights of small_name',
