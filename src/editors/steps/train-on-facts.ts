@@ -114,6 +114,8 @@ export interface TrainJob {
   readonly steps: number
   /** Mean loss below which a batch takes no step and an epoch is the last. */
   readonly stopLoss: number
+  /** The share of the learning rate that counts in an epoch, counted from 0. Default: all of it. */
+  readonly shareAt?: (epoch: number) => number
   /** What is done to the parameters after each step. */
   readonly afterStep?: () => void
   /** What progress is called. */
@@ -122,11 +124,11 @@ export interface TrainJob {
 
 /** Trains the parameters. The mean loss of each epoch, every batch's taken before its step. */
 export async function trainOnFacts(job: TrainJob, ctx: Context): Promise<number[]> {
-  const { model, batches, parameters, given, steps, stopLoss } = job
+  const { model, batches, parameters, given, steps, stopLoss, shareAt = () => 1 } = job
   const names = parameters.map(({ name }) => name)
   const moves = parameters.map(({ values, learningRate }) => {
     const adam = createAdam(values.length, learningRate)
-    return (gradient: Tensor) => adam.step(values, gradient.data)
+    return (gradient: Tensor, share: number) => adam.step(values, gradient.data, share)
   })
   const facts = batches.reduce((count, batch) => count + batch.facts, 0)
   const losses: number[] = []
@@ -138,7 +140,7 @@ export async function trainOnFacts(job: TrainJob, ctx: Context): Promise<number[
       sum += loss * batch.facts
       if (loss < stopLoss) continue
       gradients.forEach((gradient, i) => {
-        moves[i]?.(gradient)
+        moves[i]?.(gradient, shareAt(epoch))
       })
       job.afterStep?.()
     }
