@@ -20,14 +20,14 @@ export function checkFacts(
 }
 
 /**
- * Gives back the facts that a method is to learn from.
+ * Gives back what a method is to learn from, facts or what is taken of them.
  * @throws E_TRAINING_FACTS for fewer than `least`.
  */
-export function checkTrainingFacts(
+export function checkTrainingFacts<T>(
   { title }: Pick<Editor, 'title'>,
-  facts: readonly Fact[],
+  facts: readonly T[],
   least: number,
-): readonly Fact[] {
+): readonly T[] {
   if (facts.length < least) throw new WhicheditError('E_TRAINING_FACTS', { title, least, found: facts.length })
   return facts
 }
