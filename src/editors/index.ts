@@ -10,6 +10,7 @@ import { ike } from './ike.ts'
 import { kn } from './kn.ts'
 import { lora } from './lora.ts'
 import { mello } from './mello.ts'
+import { melo } from './melo.ts'
 import { memit } from './memit.ts'
 import { memprompt } from './memprompt.ts'
 import { mend } from './mend.ts'
@@ -42,6 +43,7 @@ export const EDITORS = {
   't-patcher': tPatcher,
   calinet,
   wise,
+  melo,
   ike,
   memprompt,
   mello,
