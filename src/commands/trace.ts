@@ -6,7 +6,9 @@ import { writeWhole } from '../disk.ts'
 import {
   averageTraces,
   embeddingDeviation,
+  NOISE,
   proposeLayers,
+  SAMPLES,
   TOKEN_ROLES,
   type Trace,
   type TracedFact,
@@ -28,10 +30,6 @@ import { FLAGS } from './support/flags.ts'
 import { modelPlaces } from './support/places.ts'
 import { knownFacts, oneFact } from './support/traced-facts.ts'
 
-/** ν / σ of the paper. */
-const NOISE = 3
-/** Half of the reference code's: a small model on a processor takes minutes for one fact. */
-const SAMPLES = 5
 const CASES = 10
 
 /** Traces facts. */

@@ -41,6 +41,11 @@ export interface TraceSettings {
   readonly window: number
 }
 
+/** ν / σ of the paper. */
+export const NOISE = 3
+/** Half of the reference code's: a small model on a processor takes minutes for one fact. */
+export const SAMPLES = 5
+
 /** The paper puts 10 of GPT-2 XL's 48 layers back together: alone none of so many brings back much. The same share elsewhere. */
 export function windowFor({ layers }: ModelConfig): number {
   return Math.max(1, Math.round((10 * layers) / 48))
@@ -83,32 +88,14 @@ export async function embeddingDeviation(model: LanguageModel, facts: readonly T
  * after the prompt.
  * @throws E_SUBJECT_SPLIT where a token runs over the subject's end
  */
-export async function traceFact({ model, fact, settings }: TraceJob, ctx: Context): Promise<Trace> {
-  const { width } = model.config
+export async function traceFact(job: TraceJob, ctx: Context): Promise<Trace> {
+  const { model, settings } = job
   const layers = tracedLayers(model)
-  const { deviation, noise, samples, window } = settings
-  const random = ctx.random.stream('causal trace').stream(fact.prompt)
-  const located = await locate(model, fact)
+  const { located, clean, corrupted, restore } = await startTrace(job, ctx)
   const { prompt, subject } = located
-  const clean = await readClean(model, located)
-  const noised = range(...subject)
-  const value = tensor(
-    Float32Array.from({ length: samples * noised.length * width }, () => random.normal() * noise * deviation),
-    [samples * noised.length, width],
-  )
-  /** The noise in rows of which each block of `samples` has every draw once. */
-  const corrupt = (blocks: number): Write => ({
-    site: 'block-input.0',
-    mode: 'add',
-    value,
-    at: range(0, blocks * samples - 1).flatMap((row) =>
-      noised.map((token, i) => ({ row, token, index: (row % samples) * noised.length + i })),
-    ),
-  })
-  const corrupted = mean(await probabilities(model, located, samples, [corrupt(1)]))
   // What stands before the subject is the same in both runs.
   const [first] = subject
-  const blocks = Math.max(1, Math.floor(RUN_TOKENS / (located.row.length * samples)))
+  const blocks = Math.max(1, Math.floor(RUN_TOKENS / (located.row.length * settings.samples)))
   const chunks = chunk(range(first, prompt.length - 1), blocks)
   const restored = {} as Record<TracedSite, Tensor>
   for (const [s, site] of TRACED_SITES.entries()) {
@@ -116,16 +103,9 @@ export async function traceFact({ model, fact, settings }: TraceJob, ctx: Contex
     for (let layer = 0; layer < layers; layer++) {
       for (const places of chunks) {
         ctx.signal.throwIfAborted()
-        const at = places.flatMap((token, block) =>
-          range(0, samples - 1).map((draw) => ({ row: block * samples + draw, token, index: token })),
-        )
-        const putBack = around(site, layer, { layers, window }).map((near): Write => {
-          return { site: `${site}.${near}`, mode: 'replace', value: clean.activations[s * layers + near] as Tensor, at }
-        })
-        const rows = places.length * samples
-        const given = await probabilities(model, located, rows, [corrupt(places.length), ...putBack])
-        places.forEach((token, block) => {
-          found[layer * prompt.length + token] = mean(given.slice(block * samples, (block + 1) * samples))
+        const given = await restore(site, layer, places)
+        places.forEach((token, i) => {
+          found[layer * prompt.length + token] = given[i] ?? corrupted
         })
       }
       ctx.progress({
@@ -139,6 +119,77 @@ export async function traceFact({ model, fact, settings }: TraceJob, ctx: Contex
   }
   const tokens = await Promise.all(Array.from(prompt, (token) => model.tokenizer.decode([token])))
   return { tokens, subject, clean: clean.probability, corrupted, restored }
+}
+
+/** What the feed-forward of each layer brings back at the subject's last token. Probabilities are of the whole answer. */
+export interface Recall {
+  readonly clean: number
+  readonly corrupted: number
+  /** With the feed-forwards around a layer put back, by layer. */
+  readonly restored: readonly number[]
+}
+
+/**
+ * Traces a fact only where {@link proposeRecallLayers} looks: one run for each layer, a small part of {@link traceFact}'s, with the
+ * same noise.
+ * @throws E_SUBJECT_SPLIT where a token runs over the subject's end
+ */
+export async function traceRecall(job: TraceJob, ctx: Context): Promise<Recall> {
+  const { located, clean, corrupted, restore } = await startTrace(job, ctx)
+  const [, last] = located.subject
+  const restored: number[] = []
+  for (let layer = 0; layer < tracedLayers(job.model); layer++) {
+    ctx.signal.throwIfAborted()
+    const [found = corrupted] = await restore('mlp-output', layer, [last])
+    restored.push(found)
+  }
+  return { clean: clean.probability, corrupted, restored }
+}
+
+/** A fact with its clean run and its noise, ready to have activations put back. */
+interface StartedTrace {
+  readonly located: Located
+  readonly clean: CleanRun
+  readonly corrupted: number
+  /** The answer's probability with a layer's activation put back at each of the places in turn. */
+  restore(site: TracedSite, layer: number, places: readonly number[]): Promise<number[]>
+}
+
+async function startTrace({ model, fact, settings }: TraceJob, ctx: Context): Promise<StartedTrace> {
+  const { width } = model.config
+  const layers = tracedLayers(model)
+  const { deviation, noise, samples, window } = settings
+  const random = ctx.random.stream('causal trace').stream(fact.prompt)
+  const located = await locate(model, fact)
+  const clean = await readClean(model, located)
+  const noised = range(...located.subject)
+  const value = tensor(
+    Float32Array.from({ length: samples * noised.length * width }, () => random.normal() * noise * deviation),
+    [samples * noised.length, width],
+  )
+  /** The noise in rows of which each block of `samples` has every draw once. */
+  const corrupt = (blocks: number): Write => ({
+    site: 'block-input.0',
+    mode: 'add',
+    value,
+    at: range(0, blocks * samples - 1).flatMap((row) =>
+      noised.map((token, i) => ({ row, token, index: (row % samples) * noised.length + i })),
+    ),
+  })
+  const restore: StartedTrace['restore'] = async (site, layer, places) => {
+    const at = places.flatMap((token, block) =>
+      range(0, samples - 1).map((draw) => ({ row: block * samples + draw, token, index: token })),
+    )
+    const putBack = around(site, layer, { layers, window }).map((near): Write => {
+      const index = TRACED_SITES.indexOf(site) * layers + near
+      return { site: `${site}.${near}`, mode: 'replace', value: clean.activations[index] as Tensor, at }
+    })
+    const rows = places.length * samples
+    const given = await probabilities(model, located, rows, [corrupt(places.length), ...putBack])
+    return places.map((_, block) => mean(given.slice(block * samples, (block + 1) * samples)))
+  }
+  const corrupted = mean(await probabilities(model, located, samples, [corrupt(1)]))
+  return { located, clean, corrupted, restore }
 }
 
 /** Where a token stands, as the figures of the paper have it. A subject of one token is its last one. */
@@ -204,7 +255,21 @@ export interface ProposedLayers {
 
 /** Proposes layers from an average; the same reading of the figures by which ROME and MEMIT chose theirs. */
 export function proposeLayers({ shares }: AverageTrace): ProposedLayers {
-  const atSubject = shares['mlp-output'].map((roles) => roles[2] ?? 0)
+  return proposeBy(shares['mlp-output'].map((roles) => roles[2] ?? 0))
+}
+
+/** The same from facts that were traced there only. */
+export function proposeRecallLayers(recalls: readonly Recall[]): ProposedLayers {
+  const [first] = recalls
+  const taken = mean(recalls.map(({ clean, corrupted }) => clean - corrupted))
+  const effects = (first?.restored ?? []).map((_, layer) =>
+    mean(recalls.map(({ restored, corrupted }) => (restored[layer] ?? corrupted) - corrupted)),
+  )
+  return proposeBy(effects.map((effect) => effect / taken))
+}
+
+/** @param atSubject the share that each layer brings back */
+function proposeBy(atSubject: readonly number[]): ProposedLayers {
   const most = Math.max(...atSubject)
   const peak = atSubject.indexOf(most)
   const isNear = (layer: number): boolean => (atSubject[layer] ?? 0) >= most / 2
@@ -243,7 +308,12 @@ async function locate({ tokenizer }: LanguageModel, { prompt, subjectSpan, answe
 }
 
 /** The activations of the clean run at all traced sites, and what it gives the answer. */
-async function readClean(model: LanguageModel, located: Located) {
+interface CleanRun {
+  readonly activations: readonly Tensor[]
+  readonly probability: number
+}
+
+async function readClean(model: LanguageModel, located: Located): Promise<CleanRun> {
   const layers = tracedLayers(model)
   const at = range(0, located.prompt.length - 1).map((token) => ({ row: 0, token }))
   const sites = TRACED_SITES.flatMap((site) => range(0, layers - 1).map((layer) => `${site}.${layer}` as const))

@@ -3,9 +3,11 @@ import {
   averageTraces,
   embeddingDeviation,
   proposeLayers,
+  proposeRecallLayers,
   TRACED_SITES,
   type Trace,
   traceFact,
+  traceRecall,
   windowFor,
 } from '../../../src/editors/steps/causal-trace.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
@@ -107,6 +109,26 @@ describe('a trace', () => {
   test('is the same for the same seed', async () => {
     const again = await traceFact({ model, fact: FACT, settings: SETTINGS }, testContext())
     expect(again).toEqual(trace)
+  })
+})
+
+describe('recall', () => {
+  test('is the column of the whole trace that layers are proposed by', async () => {
+    const recall = await traceRecall({ model, fact: FACT, settings: SETTINGS }, testContext())
+    const [, last] = trace.subject
+    expect(recall.restored).toHaveLength(model.config.layers)
+    for (const [layer, value] of recall.restored.entries())
+      expect(Math.abs(value - at(trace, 'mlp-output', layer, last))).toBeLessThan(SAME)
+    expect(Math.abs(recall.clean - trace.clean)).toBeLessThan(SAME)
+    expect(Math.abs(recall.corrupted - trace.corrupted)).toBeLessThan(SAME)
+    expect(proposeRecallLayers([recall])).toEqual(proposeLayers(averageTraces([trace])))
+  })
+
+  test('of several facts proposes by the mean of what comes back', () => {
+    const low = { clean: 0.9, corrupted: 0.1, restored: [0.1, 0.5, 0.3, 0.1] } // effects 0, .4, .2, 0
+    const high = { clean: 0.5, corrupted: 0.2, restored: [0.2, 0.3, 0.6, 0.3] } // effects 0, .1, .4, .1
+    // Means 0, .25, .3, .05: the peak is layer 2, and layer 1 brings back at least half as much.
+    expect(proposeRecallLayers([low, high])).toEqual({ peak: 2, range: [1, 2] })
   })
 })
 
