@@ -6,7 +6,8 @@
  *   models: [{match: {architecture: llama, layers: 28}, settings: {layer: 21}}]      what differs for a published model
  *
  * Published values are for a few large models. For any other, a layer is taken at the same relative depth: `21/32`, layer 21
- * of 32, is layer 20 of 30. Of several entries that match, the later wins. Values are checked against the method's own
+ * of 32, is layer 20 of 30. Of several entries that match, the later wins. Where no entry that matches names a layer, those found
+ * for this very model by trying some (`evidence/sites.ts`) go before the depth. Values are checked against the method's own
  * declaration (`Editor.hparams`): kind, range, and that the model has the layer.
  */
 import { fileURLToPath } from 'node:url'
@@ -50,6 +51,29 @@ export interface PublishedHparams {
   }[]
 }
 
+/** Layers of a model, by the settings that name them. */
+export type Sites = Readonly<Record<string, number>>
+
+/**
+ * Where the value of a setting comes from: published for exactly this model; a published value for any model, or a published depth;
+ * layers found for this model; or said by the user.
+ */
+export type HparamOrigin = 'model' | 'any' | 'depth' | 'found' | 'said'
+
+/** What goes before published values for any model. */
+export interface HparamChoices {
+  /** Layers found for this model; they count only where none are published for it. */
+  readonly sites?: Sites | null
+  /** What the user says: goes before everything. */
+  readonly overrides?: Readonly<Record<string, HparamValue>>
+}
+
+/** Settings, each with where its value comes from. */
+export interface SettledHparams<H extends Hparams> {
+  readonly hparams: H
+  readonly origins: Readonly<Record<string, HparamOrigin>>
+}
+
 /**
  * The settings of a method for a model.
  * @throws E_SETTINGS for a wrong value in the file, with its place; E_HPARAM for a wrong one in `overrides`.
@@ -59,22 +83,53 @@ export async function loadHparams<H extends Hparams>(
   config: ModelConfig,
   overrides: Readonly<Record<string, HparamValue>> = {},
 ): Promise<H> {
+  return (await settleHparams(editor, config, { overrides })).hparams
+}
+
+/** The same, with where each value comes from. @throws as {@link loadHparams} */
+export async function settleHparams<H extends Hparams>(
+  editor: Declares<H>,
+  config: ModelConfig,
+  { sites, overrides = {} }: HparamChoices = {},
+): Promise<SettledHparams<H>> {
   const { defaults, models } = await readPublishedHparams(editor)
   const matching = models.filter(
     ({ match: { architecture, layers, width = config.width } }) =>
       architecture === config.architecture && layers === config.layers && width === config.width,
   )
-  const chosen: Record<string, HparamValue> = Object.assign({}, defaults, ...matching.map(({ settings }) => settings))
-  for (const [name, value] of Object.entries(overrides)) {
-    checkOverride(editor, name, value, config.layers)
-    chosen[name] = value
-  }
-  const entries = Object.entries(editor.hparams).map(([name, field]: [string, HparamField]) => {
-    const value = chosen[name]
-    return [name, field.unit === LAYER_UNIT ? resolveLayer(value, config.layers) : value]
+  const published: Record<string, HparamValue> = Object.assign({}, ...matching.map(({ settings }) => settings))
+  // Layers belong together: those of a range are published, or found, all at once.
+  const hasOwnSites = listSiteSettings(editor).some((name) => Object.hasOwn(published, name))
+  const found: Readonly<Record<string, HparamValue>> = hasOwnSites ? {} : (sites ?? {})
+  for (const [name, value] of Object.entries(overrides)) checkOverride(editor, name, value, config.layers)
+  const sources = [
+    ['said', overrides],
+    ['model', published],
+    ['found', found],
+    ['any', defaults],
+  ] as const
+  const settled = Object.entries(editor.hparams).map(([name, field]: [string, HparamField]): Settled => {
+    const [origin, { [name]: value }] = sources.find(([, values]) => Object.hasOwn(values, name)) ?? ['any', defaults]
+    return field.unit === LAYER_UNIT
+      ? { name, value: resolveLayer(value, config.layers), origin: origin === 'any' ? 'depth' : origin }
+      : { name, value, origin }
   })
   // The one place where checked settings get the method's own type.
-  return Object.fromEntries(entries) as H
+  const hparams = Object.fromEntries(settled.map(({ name, value }) => [name, value])) as H
+  return { hparams, origins: Object.fromEntries(settled.map(({ name, origin }) => [name, origin])) }
+}
+
+interface Settled {
+  readonly name: string
+  readonly value: HparamValue | undefined
+  readonly origin: HparamOrigin
+}
+
+/** The settings of a method that name layers of the model, in their order; a method over several layers names first and last. */
+export function listSiteSettings<H extends Hparams>({ hparams }: Declares<H>): string[] {
+  return Object.entries(hparams).flatMap(([name, { unit }]: [string, HparamField]) =>
+    unit === LAYER_UNIT ? [name] : [],
+  )
 }
 
 /**

@@ -1,8 +1,16 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Editor, Hparams } from '../../src/editors/editor.ts'
 import { ftL } from '../../src/editors/ft-l.ts'
-import { type HparamValue, loadHparams, publishedSchema, readPublishedHparams } from '../../src/editors/hparams.ts'
+import {
+  type HparamValue,
+  listSiteSettings,
+  loadHparams,
+  publishedSchema,
+  readPublishedHparams,
+  settleHparams,
+} from '../../src/editors/hparams.ts'
+import { memit } from '../../src/editors/memit.ts'
 import { none } from '../../src/editors/none.ts'
 import type { ModelConfig } from '../../src/models/model.ts'
 import { parseSettings } from '../../src/settings.ts'
@@ -57,6 +65,32 @@ test('what the user says goes before what was published', async () => {
 test('reads published settings without a model, and a control has none', async () => {
   expect((await readPublishedHparams(ftL)).defaults.layer).toBe('21/32')
   expect(await loadHparams(none, config(30))).toEqual({})
+})
+
+describe('layers found for a model', () => {
+  test('go before the published depth, and all values say where they come from', async () => {
+    const { hparams, origins } = await settleHparams(memit, config(30), {
+      sites: { firstLayer: 9, lastLayer: 13 },
+      overrides: { steps: 7 },
+    })
+    expect(hparams).toMatchObject({ firstLayer: 9, lastLayer: 13, steps: 7, clamp: 4 })
+    expect(origins).toMatchObject({ firstLayer: 'found', lastLayer: 'found', steps: 'said', clamp: 'any' })
+    expect((await settleHparams(memit, config(30))).origins).toMatchObject({ firstLayer: 'depth', lastLayer: 'depth' })
+  })
+
+  test('give way to what is published for exactly this model', async () => {
+    const { hparams, origins } = await settleHparams(ftL, config(28, 3072), { sites: { layer: 3 } })
+    expect([hparams.layer, origins.layer, origins.steps]).toEqual([21, 'model', 'any'])
+  })
+
+  test('give way to what the user says', async () => {
+    const { hparams, origins } = await settleHparams(ftL, config(30), { sites: { layer: 3 }, overrides: { layer: 4 } })
+    expect([hparams.layer, origins.layer]).toEqual([4, 'said'])
+  })
+
+  test('are named by the settings that are layers', () => {
+    expect([ftL, memit, none].map(listSiteSettings)).toEqual([['layer'], ['firstLayer', 'lastLayer'], []])
+  })
 })
 
 const REFUSED: { set: Record<string, HparamValue>; says: string }[] = [
