@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import type { Material } from '../editors/editor.ts'
 import { WhicheditError } from '../errors.ts'
-import { chooseCases, chooseMaterial } from '../facts/cases.ts'
+import { chooseCases, chooseMaterial, leaveOutSubjects } from '../facts/cases.ts'
 import type { Fact } from '../facts/fact.ts'
 import { printable } from '../printable.ts'
 import type { Probe, ProbeItem } from '../probes/probe.ts'
@@ -40,6 +40,8 @@ export interface PlanRequest {
     readonly facts: readonly Fact[]
     /** What methods may learn from, whichever cases are tried; null: the facts that have nothing to do with the cases. */
     readonly learning: readonly Fact[] | null
+    /** Subjects that settings were chosen by: no case is about one of them. Default: none. */
+    readonly spent?: readonly string[]
   }
   readonly methods: readonly MethodInfo[]
   readonly probes: readonly Probe[]
@@ -86,13 +88,10 @@ export interface Job {
  */
 export function makePlan(request: PlanRequest): Plan {
   const random = createRandom(request.settings.seed)
-  const facts = chooseCases(request.data.facts, request.cases, random)
+  const fresh = leaveOutSubjects(request.data.facts, request.data.spent ?? [])
+  const facts = chooseCases(fresh, request.cases, random)
   const regimes = request.regimes.map(readRegime)
-  const edited = chooseCases(
-    request.data.facts,
-    Math.max(...regimes.map((one) => countEdited(one, facts.length))),
-    random,
-  )
+  const edited = chooseCases(fresh, Math.max(...regimes.map((one) => countEdited(one, facts.length))), random)
   for (const { name, edits } of regimes) {
     if (edits > edited.length) throw new WhicheditError('E_TOO_FEW_FACTS', { regime: name, found: edited.length })
   }

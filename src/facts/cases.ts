@@ -21,6 +21,17 @@ export function chooseCases(facts: readonly Fact[], count: number, random: Rando
   return [...chosen, ...repeats].slice(0, count)
 }
 
+/** The facts that are about none of these subjects. */
+export function leaveOutSubjects(facts: readonly Fact[], subjects: readonly string[]): Fact[] {
+  const left = new Set(subjects.map(fold))
+  return facts.filter(({ subject }) => !left.has(fold(subject)))
+}
+
+/** How many subjects facts are about. */
+export function countSubjects(facts: readonly Fact[]): number {
+  return new Set(facts.map(({ subject }) => fold(subject))).size
+}
+
 /** The first fact of each relation, then the second of each, and so on; facts without a relation are of one. */
 function takeTurns(facts: readonly Fact[]): Fact[] {
   const seen = new Map<string | undefined, number>()

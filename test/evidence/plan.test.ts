@@ -68,6 +68,26 @@ describe('a plan', () => {
     expect(new Set([idWith(null), idWith(FACTS), idWith(FACTS.slice(1))]).size).toBe(3)
   })
 
+  test('has no case about a subject that settings were chosen by, however it is written', () => {
+    const { info, facts } = makePlan(REQUEST)
+    const [first, second] = facts.map(({ subject }) => subject)
+    const spent = [first?.toUpperCase() ?? '', second ?? '']
+    const other = makePlan({ ...REQUEST, data: { ...REQUEST.data, spent }, cases: 99, regimes: ['stream-3'] })
+    const edited = [...other.facts, ...other.companions].map(({ subject }) => subject)
+    expect(edited).toHaveLength(18)
+    expect(edited).not.toContain(first)
+    expect(edited).not.toContain(second)
+    // The data is what it was.
+    expect(other.info.data.hash).toBe(info.data.hash)
+  })
+
+  test('refuses where settings were chosen by all there is', () => {
+    const spent = FACTS.map(({ subject }) => subject)
+    expect(() => makePlan({ ...REQUEST, data: { ...REQUEST.data, spent } })).toThrow(
+      expect.objectContaining({ code: 'E_TOO_FEW_FACTS' }),
+    )
+  })
+
   test('has an id of 16 hexadecimal digits', () => {
     expect(idOf({})).toMatch(/^[0-9a-f]{16}$/)
   })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { chooseCases, chooseMaterial } from '../../src/facts/cases.ts'
+import { chooseCases, chooseMaterial, countSubjects, leaveOutSubjects } from '../../src/facts/cases.ts'
 import type { Fact, FactTests } from '../../src/facts/fact.ts'
 import { readFacts } from '../../src/facts/index.ts'
 import { createRandom } from '../../src/tensor/random.ts'
@@ -32,6 +32,14 @@ const idsOf = (facts: readonly Fact[]) => facts.map(({ id }) => id)
 test('draws the same cases for the same seed, others for another', () => {
   expect(idsOf(chooseCases(FACTS, 8, createRandom(1)))).toEqual(idsOf(chooseCases(FACTS, 8, createRandom(1))))
   expect(idsOf(chooseCases(FACTS, 8, createRandom(1)))).not.toEqual(idsOf(chooseCases(FACTS, 8, createRandom(2))))
+})
+
+test('leaves out all facts about a subject, however it is written', () => {
+  expect(countSubjects(FACTS)).toBe(10)
+  const left = leaveOutSubjects(FACTS, ['NAME3.', 'Nobody'])
+  expect(left).toHaveLength(27)
+  expect(countSubjects(left)).toBe(9)
+  expect(leaveOutSubjects(FACTS, [])).toEqual(FACTS)
 })
 
 test('does not depend on what was drawn before', () => {
