@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { keepKnownFacts } from '../../src/evidence/known-facts.ts'
+import { drawKnownFacts, keepKnownFacts } from '../../src/evidence/known-facts.ts'
 import type { LanguageModel } from '../../src/models/model.ts'
+import { createRandom } from '../../src/tensor/random.ts'
 import { makeStubModel } from '../support/stub-model.ts'
 import { makeFact } from '../support/tiny-facts.ts'
 
@@ -27,4 +28,17 @@ test('keeps the facts whose whole answer the model would say, in their order', a
     'The capital of Spain is Madrid',
     'The capital of Italy is Rome',
   ])
+})
+
+test('draws as many facts as are wanted, of those that the model knows', async () => {
+  const model: LanguageModel = {
+    ...makeStubModel({ answers: {}, asked: [] }),
+    score: async (queries) =>
+      queries.map(({ target }) => ({ ids: [1], logProbs: [0], argmax: [target === 'known' ? 1 : 2] })),
+  }
+  const facts = Array.from({ length: 6 }, (_, i) => named(`Land${i}`, i % 2 === 0 ? 'known' : 'other'))
+  const draw = (count: number) => drawKnownFacts(model, facts, { count, random: createRandom(1) })
+  const all = await draw(9)
+  expect(all.map(({ subject }) => subject).sort()).toEqual(['Land0', 'Land2', 'Land4'])
+  expect(await draw(2)).toEqual(all.slice(0, 2))
 })

@@ -2,15 +2,12 @@
 import type { Context } from '../../context.ts'
 import type { TracedFact } from '../../editors/steps/causal-trace.ts'
 import { WhicheditError } from '../../errors.ts'
-import { keepKnownFacts } from '../../evidence/known-facts.ts'
-import { chooseCases } from '../../facts/cases.ts'
+import { drawKnownFacts } from '../../evidence/known-facts.ts'
 import { readFacts } from '../../facts/index.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import { printable } from '../../printable.ts'
 import { answerIn } from '../../probes/answer.ts'
 
-/** Facts asked for each one wanted: many models know few. */
-const ASKED = 20
 const ANSWER_TOKENS = 12
 
 /** A prompt with its subject in braces, and the answer: the one given, or the model's own. @throws E_TRACED_PROMPT, E_NOTHING_KNOWN */
@@ -34,7 +31,7 @@ export async function knownFacts(
   ctx: Context,
 ): Promise<TracedFact[]> {
   const { facts } = await readFacts(file)
-  const known = await keepKnownFacts(model, chooseCases(facts, ASKED * count, ctx.random))
+  const known = await drawKnownFacts(model, facts, { count, random: ctx.random })
   if (known.length === 0) throw new WhicheditError('E_NOTHING_KNOWN', { facts: printable(file) })
-  return known.slice(0, count).map(({ targetOld, ...fact }) => ({ ...fact, answer: targetOld }))
+  return known.map(({ targetOld, ...fact }) => ({ ...fact, answer: targetOld }))
 }
