@@ -270,6 +270,16 @@ export const ERRORS = {
       'expected a site of the layers {first} to {last} of this model (and after the state resumed from), found {site}.',
     exit: 2,
   },
+  E_SITES: {
+    message:
+      '{problems}\nThe file holds what `whichedit models tune` found: put it right, or remove it and tune again, which takes what was measured from .whichedit/sweeps.',
+    exit: 2,
+  },
+  E_SITE_FACTS: {
+    message:
+      '{file}: expected facts about two subjects at least, some to choose layers by and others to try methods on, found one. Take data with more facts.',
+    exit: 2,
+  },
   E_SUBJECT_SPLIT: {
     message:
       'expected a token that ends with the subject at characters {start} to {end}, found {found}. Try: word the prompt so that a space or punctuation follows the subject.',

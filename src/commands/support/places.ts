@@ -9,6 +9,12 @@ import type { ModelPlaces } from '../../models/hub-cache.ts'
 /** The runs of a project, in the folder the command is run in. */
 export const RUNS_FOLDER = join('.whichedit', 'runs')
 
+/** Layers that were found for models, with what was measured. */
+export const SITES_FOLDER = join('.whichedit', 'sites')
+
+/** The runs by which they were found: no run that a ranking would take for its own. */
+export const SWEEPS_FOLDER = join('.whichedit', 'sweeps')
+
 const PUBLIC_HUB = 'https://huggingface.co'
 
 /** The Hugging Face cache, as its own tools find it: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, the home folder. */

@@ -4,7 +4,7 @@ import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import type { Editor, Hparams } from '../../editors/editor.ts'
-import { loadHparams } from '../../editors/hparams.ts'
+import { settleHparams } from '../../editors/hparams.ts'
 import { WhicheditError } from '../../errors.ts'
 import { type LaneEvent, type LanesEnd, runLanes } from '../../evidence/lanes.ts'
 import { estimateMemory } from '../../evidence/memory-estimate.ts'
@@ -20,18 +20,22 @@ import { type PreparedMethod, prepareMethods } from '../../evidence/prepare-meth
 import type { MachineInfo, MethodInfo } from '../../evidence/record.ts'
 import { takeShippedPreparations } from '../../evidence/shipped-preparations.ts'
 import { type Sharing, shareMachine } from '../../evidence/side-by-side.ts'
+import { readSites, type StoredSites, type TunedModel } from '../../evidence/sites.ts'
 import { RunStore, type StoredRun } from '../../evidence/store.ts'
+import type { Fact } from '../../facts/fact.ts'
 import { readFacts, readLearningFacts } from '../../facts/index.ts'
 import { inChat } from '../../models/chat-template.ts'
-import { measureWeights } from '../../models/footprint.ts'
+import { type Footprint, measureWeights } from '../../models/footprint.ts'
 import { findEncoder, openNetwork } from '../../models/index.ts'
-import { describeModel } from '../../models/locate.ts'
+import { describeModel, type FoundModel } from '../../models/locate.ts'
 import { noticeOf, shippedPreparations } from '../../models/shipped.ts'
 import { PROBES } from '../../probes/index.ts'
+import type { Probe } from '../../probes/probe.ts'
 import { Interruption } from './failure.ts'
 import { type Fit, type Room, reasonNotToFit } from './fit.ts'
 import { machineMemory, memoryForModel } from './machine-memory.ts'
-import { modelPlaces, RUNS_FOLDER } from './places.ts'
+import { modelPlaces, RUNS_FOLDER, SITES_FOLDER } from './places.ts'
+import { describeSites } from './sites-table.ts'
 
 /** What is to be probed. */
 export interface ProbingRequest {
@@ -126,12 +130,13 @@ export async function prepare(request: ProbingRequest, ctx: Context, host: Prepa
   })
 }
 
-function laneEntry({ root }: ProbingHost['config']): string {
+/** The file that a lane's process runs. */
+export function laneEntry({ root }: ProbingHost['config']): string {
   return join(root, 'bin', 'lane.js')
 }
 
 /** A plan, and what cannot be part of it. */
-interface Probing {
+export interface Probing {
   readonly plan: Plan
   /** Methods that do not fit into memory, and why. */
   readonly unfit: ReadonlyMap<string, WhicheditError>
@@ -144,13 +149,93 @@ async function planProbing(
   ctx: Context,
   { config, memoryBytes }: Pick<ProbingHost, 'config'> & { readonly memoryBytes: number },
 ): Promise<Probing> {
+  const subject = await findSubject(request, ctx, memoryBytes)
+  const { settings, spent, notes } = await settleMethods(request.methods, subject)
+  const probing = await planMethods({ subject, settings, probes: Object.values(PROBES), spent }, ctx, config)
+  return { ...probing, notes: [...probing.notes, ...notes] }
+}
+
+/** What is asked about which model, found and read: nothing is loaded yet. */
+export interface Subject {
+  readonly request: ProbingRequest
+  readonly facts: readonly Fact[]
+  readonly format: string
+  readonly text: readonly string[] | null
+  readonly found: FoundModel
+  readonly footprint: Footprint
+}
+
+/** Finds the model of a request and reads its facts. @throws what the files raise */
+export async function findSubject(request: ProbingRequest, ctx: Context, memoryBytes: number): Promise<Subject> {
   const { facts, format } = await readFacts(request.facts)
   const text = request.text === undefined ? null : await readDocuments(request.text)
   const found = await describeModel(request.model, ctx, modelPlaces(), { memoryBytes })
   const { network, weights } = openNetwork(found.config, found.weights)
-  const settings = new Map<Editor, Hparams>()
-  for (const editor of request.methods) settings.set(editor, await loadHparams(editor, network.config))
   const footprint = { config: network.config, ...measureWeights(weights) }
+  return { request, facts, format: format.name, text, found, footprint }
+}
+
+/** The model of a subject, as layers that were found for it know it. */
+export function tunedModel({
+  request,
+  found,
+  footprint,
+}: Pick<Subject, 'request' | 'found' | 'footprint'>): TunedModel {
+  const { name, fingerprint } = found
+  return { name, fingerprint, chat: request.chat ?? false, layers: footprint.config.layers }
+}
+
+/** Settings of methods, and what is to be known of those that were found here. */
+interface Settled {
+  readonly settings: ReadonlyMap<Editor, Hparams>
+  /** Subjects that layers were chosen by: methods are tried on others. */
+  readonly spent: readonly string[]
+  readonly notes: readonly string[]
+}
+
+/** The settings of methods for a model, with the layers that were found for it. @throws E_SITES, E_SETTINGS */
+async function settleMethods(methods: readonly Editor[], subject: Subject): Promise<Settled> {
+  const settings = new Map<Editor, Hparams>()
+  const spent: string[] = []
+  const notes: string[] = []
+  for (const editor of methods) {
+    const stored = await readSites(SITES_FOLDER, tunedModel(subject), editor)
+    const sites = stored?.isCurrent ? stored.found.sites : null
+    const { hparams, origins } = await settleHparams(editor, subject.footprint.config, { sites })
+    settings.set(editor, hparams)
+    if (stored === null) continue
+    const isUsed = Object.values(origins).includes('found')
+    if (isUsed) spent.push(...stored.found.facts.subjects)
+    notes.push(...describeStored(editor, stored, isUsed))
+  }
+  return { settings, spent, notes }
+}
+
+function describeStored({ name }: Editor, { found, isCurrent }: StoredSites, isUsed: boolean): string[] {
+  if (isUsed) return [`${name}: ${describeSites(found.sites)}, found on ${found.sweptAt.slice(0, 10)}.`]
+  return isCurrent ? [] : [`${name}: layers found for an older version of it are not used; \`models tune\` again.`]
+}
+
+/** What is to be planned. */
+export interface MethodsToPlan {
+  readonly subject: Subject
+  readonly settings: ReadonlyMap<Editor, Hparams>
+  readonly probes: readonly Probe[]
+  /** Subjects that no case may be about. */
+  readonly spent: readonly string[]
+}
+
+/**
+ * Plans methods with their settings on a subject, after its files were made ready.
+ * @throws E_MEMORY where no method fits; what the files raise
+ */
+export async function planMethods(
+  { subject, settings, probes, spent }: MethodsToPlan,
+  ctx: Context,
+  config: ProbingHost['config'],
+): Promise<Probing> {
+  const { request, facts, format, text, found, footprint } = subject
+  const editors = [...settings.keys()]
   const { availableBytes } = machineMemory()
   const needs = [...settings].map(([editor, hparams]): Need => {
     const { name, title } = editor
@@ -167,21 +252,20 @@ async function planProbing(
   const shipped = shippedPreparations(request.model)
   if (shipped !== null) await takeShippedPreparations(shipped, ctx.cacheDir)
   ctx.signal.throwIfAborted()
-  const isSearching = ({ needs }: Editor): boolean => needs.includes('sentence-vectors')
-  const encoder = request.methods.some(isSearching) ? await findEncoder(ctx, modelPlaces()) : null
+  const encoder = editors.some(isSearching) ? await findEncoder(ctx, modelPlaces()) : null
   const methods = [...settings].map(([editor, hparams]): MethodInfo => {
     const { name, title, family, version } = editor
     const searches = isSearching(editor)
     return { name, title, family, version, hparams, ...(searches ? { encoder: encoder?.fingerprint ?? null } : {}) }
   })
-  const { architecture, layers, width } = network.config
+  const { architecture, layers, width } = footprint.config
   const { name, fingerprint: id } = request.chat ? inChat(files) : files
   const notice = noticeOf(found.config)
   const plan = makePlan({
     model: { id, name, architecture, layers, width, ...(notice === null ? {} : { notice }) },
-    data: { name: request.facts, format: format.name, facts, learning: await readLearningFacts(request.facts) },
+    data: { name: request.facts, format, facts, learning: await readLearningFacts(request.facts), spent },
     methods,
-    probes: Object.values(PROBES),
+    probes,
     cases: request.cases,
     regimes: request.regimes,
     settings: {
@@ -201,6 +285,11 @@ async function planProbing(
     ...[...unfit.values()].map(({ message }) => `Left out: ${message}`),
   ]
   return { plan, unfit, sharing, notes }
+}
+
+/** Whether a method finds sentences by their vectors. */
+export function isSearching({ needs }: Editor): boolean {
+  return needs.includes('sentence-vectors')
 }
 
 /** What a method takes besides the weights, at most. */
@@ -247,7 +336,8 @@ function describeMachine(): MachineInfo {
   return { platform: platform(), arch: arch(), cpu, cores: all.length, memoryBytes: totalmem() }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process is there. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
@@ -257,7 +347,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function interruption({ reason }: AbortSignal, done: number, total: number): Interruption {
+/** What a stopped run is told as. */
+export function interruption({ reason }: AbortSignal, done: number, total: number): Interruption {
   const signal = reason instanceof Interruption ? reason.signal : 'SIGTERM'
   return new Interruption(signal, `Saved ${done} of ${total} cases; run the same command to go on.`)
 }

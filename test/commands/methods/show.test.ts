@@ -4,9 +4,12 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import MethodsShow from '../../../src/commands/methods/show.ts'
 import { EDITORS } from '../../../src/editors/index.ts'
+import { writeSites } from '../../../src/evidence/sites.ts'
 import { snapshotFolder } from '../../../src/models/hub-cache.ts'
 import { ENCODER } from '../../../src/models/index.ts'
 import { KNOWN_MODELS, type KnownModel } from '../../../src/models/known.ts'
+import { GOLDEN, temporaryFolder } from '../../support/model-files.ts'
+import { makeRunInfo } from '../../support/records.ts'
 import { runCommand } from '../../support/run-command.ts'
 
 test('shows idea, paper, needs and settings', async () => {
@@ -54,4 +57,87 @@ test('says what makes the sentence vectors of a method that searches by them, an
     writeFileSync(file, 'x')
   }
   expect(await vectorsOf('ike')).toBe('by the encoder minilm')
+})
+
+test.each([
+  [
+    'a depth carries over',
+    join(GOLDEN, 'tiny-llama'),
+    'layer',
+    1,
+    'depth',
+    /^layer +1 +published depth 5\/32 +layer whose/m,
+  ],
+  ['layers are its own', 'atlas', 'layer', 2, 'model', /^layer +2 +published for this model +layer whose/m],
+  ['what is no layer is for any model', 'atlas', 'clamp', 4, 'any', /^clamp +4 +published +largest change/m],
+])('with a model says what holds there and where it comes from: %s', async (_, model, setting, value, origin, line) => {
+  const cwd = temporaryFolder()
+  const where = { cwd, env: { COLUMNS: '120', WHICHEDIT_JSON: undefined } }
+  const { stdout, exit } = await runCommand(MethodsShow, ['rome', '--model', model], where)
+  expect(exit).toBe(0)
+  expect(stdout).toMatch(line)
+  expect(stdout).not.toContain('Tried for')
+  const shown = JSON.parse((await runCommand(MethodsShow, ['rome', '--model', model, '--json'], where)).stdout)
+  const [found] = shown.settings.filter(({ name }: { name: string }) => name === setting)
+  expect([found.value, found.origin, shown.sites]).toEqual([value, origin, null])
+  expect(shown.model.fingerprint).toMatch(/^[0-9a-f]{64}$/)
+})
+
+test('layers found for a model that has published ones are shown, and not in use', async () => {
+  const cwd = temporaryFolder()
+  const where = { cwd, env: { COLUMNS: '120', WHICHEDIT_JSON: undefined } }
+  const { model } = JSON.parse((await runCommand(MethodsShow, ['rome', '--model', 'atlas', '--json'], where)).stdout)
+  const rates = { reliability: 1, generalization: 0.5, locality: 0.25 }
+  const { machine, versions } = makeRunInfo()
+  await writeSites(join(cwd, '.whichedit', 'sites'), {
+    schemaVersion: 1,
+    model: { ...model, chat: false, layers: 6 },
+    method: 'rome',
+    version: EDITORS.rome.version,
+    sites: { layer: 4 },
+    sweptAt: '2026-01-02T03:04:05.678Z',
+    facts: { name: 'facts.json', hash: 'd1', cases: ['f1'], subjects: ['France'] },
+    seed: 0,
+    traced: { facts: 3, peak: 4, range: [3, 4] },
+    candidates: [
+      {
+        sites: { layer: 4 },
+        origin: 'traced',
+        run: '0',
+        cases: 1,
+        failures: 0,
+        rates,
+        teacherForced: rates,
+        mean: 3 / 7,
+        editS: 1.26,
+      },
+      {
+        sites: { layer: 2 },
+        origin: 'published',
+        run: '1',
+        cases: 0,
+        failures: 1,
+        rates: { ...rates, locality: null },
+        teacherForced: rates,
+        mean: null,
+        editS: null,
+        reason: 'no room',
+      },
+    ],
+    machine,
+    versions: { ...versions },
+  })
+  const { stdout } = await runCommand(MethodsShow, ['rome', '--model', 'atlas'], where)
+  expect(stdout).toMatch(/^layer +2 +published for this model +layer whose/m)
+  expect(stdout.slice(stdout.indexOf('Tried'))).toBe(
+    [
+      'Tried for atlas on 2026-01-02 by 1 fact of facts.json, but layers published for exactly this model are in use.',
+      'Tracing 3 facts proposes layer 4, with half of it or more from layer 3 to 4.',
+      'LAYERS   FROM       RELIABILITY  GENERALIZATION  LOCALITY  MEAN  EDIT   FAILED',
+      'layer 2  published  100          50              –         –            1',
+      'layer 4  traced     100          50              25        43    1.3 s          chosen',
+      'layer 2 failed: no room',
+      '',
+    ].join('\n'),
+  )
 })
