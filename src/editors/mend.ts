@@ -26,7 +26,7 @@ import type { Editor, MethodMemory } from './editor.ts'
 import { askWhole, capturedRowsBytes, openCapturedRows } from './steps/captured-rows.ts'
 import { checkFacts } from './steps/check-facts.ts'
 import { differentiateAll } from './steps/differentiate.ts'
-import { type EditCheck, type EditExample, readExamples } from './steps/edit-examples.ts'
+import { chooseFacts, type EditCheck, type EditExample, readExamples } from './steps/edit-examples.ts'
 import { askEditLoss } from './steps/edit-loss.ts'
 import {
   differentiateNetworks,
@@ -137,7 +137,8 @@ export const mend: Editor<MendHparams, MendPreparation> = {
   async prepare({ model, hparams, material }, ctx) {
     const weights = feedForwardWeights(model, lastLayers(model.config, hparams.blocks))
     const networks = startNetworks(weights, hparams, ctx.random)
-    const examples = await readExamples(mend, { model, facts: material.facts, most: hparams.facts }, ctx)
+    const chosen = chooseFacts(mend, material.facts, { most: hparams.facts, random: ctx.random })
+    const examples = await readExamples(model, chosen, ctx.signal)
     const open = await openNetworks(networks)
     try {
       const { learned, held } = holdOut(examples)

@@ -4,9 +4,9 @@
  * What must not change are neighbours of the fact (other subjects of its relation, with their answers); of a fact that has none,
  * another fact, with the answer before its edit.
  */
-import type { Context } from '../../context.ts'
 import type { Fact } from '../../facts/fact.ts'
 import type { LanguageModel } from '../../models/model.ts'
+import type { Random } from '../../tensor/random.ts'
 import type { Editor } from '../editor.ts'
 import { checkTrainingFacts } from './check-facts.ts'
 import { type TargetTokens, tokenizeTarget } from './target-tokens.ts'
@@ -29,20 +29,28 @@ const MOST_WORDINGS = 3
 /** One to learn from and another that must not change. */
 const LEAST_FACTS = 2
 
-/** Reads so many facts, drawn by chance where there are more. @throws E_TRAINING_FACTS where there are too few to learn from. */
-export async function readExamples(
+/** So many facts, drawn by chance where there are more. @throws E_TRAINING_FACTS where there are too few to learn from. */
+export function chooseFacts(
   editor: Pick<Editor, 'title'>,
-  { model, facts, most }: { readonly model: LanguageModel; readonly facts: readonly Fact[]; readonly most: number },
-  ctx: Context,
-): Promise<EditExample[]> {
+  facts: readonly Fact[],
+  { most, random }: { readonly most: number; readonly random: Random },
+): Fact[] {
   const enough = checkTrainingFacts(editor, facts, LEAST_FACTS)
-  const chosen = ctx.random.stream('facts to learn from').shuffle(enough).slice(0, most)
+  return random.stream('facts to learn from').shuffle(enough).slice(0, most)
+}
+
+/** Reads facts as examples, in their order. */
+export async function readExamples(
+  { tokenizer }: Pick<LanguageModel, 'tokenizer'>,
+  chosen: readonly Fact[],
+  signal: AbortSignal,
+): Promise<EditExample[]> {
   const examples: EditExample[] = []
   for (const [i, fact] of chosen.entries()) {
-    ctx.signal.throwIfAborted()
+    signal.throwIfAborted()
     const strange = chosen[(i + 1) % chosen.length] ?? fact
     const { prompt, targetNew, tests } = fact
-    const force = (asked: string, target: string) => tokenizeTarget(model.tokenizer, asked, target)
+    const force = (asked: string, target: string) => tokenizeTarget(tokenizer, asked, target)
     const check = async (asked: string, wording: number): Promise<EditCheck> => {
       const near = tests.neighbours[wording % Math.max(1, tests.neighbours.length)]
       const bystander = near ?? { prompt: strange.prompt, targets: [strange.targetOld ?? strange.targetNew] }

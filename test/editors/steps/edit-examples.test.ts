@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readExamples } from '../../../src/editors/steps/edit-examples.ts'
+import { chooseFacts, readExamples } from '../../../src/editors/steps/edit-examples.ts'
 import { tokenizeTarget } from '../../../src/editors/steps/target-tokens.ts'
 import type { OpenModel } from '../../../src/models/index.ts'
+import { createRandom } from '../../../src/tensor/random.ts'
 import { FACTS, SHORT_FACTS, TRAINING_FACTS } from '../../support/tiny-facts.ts'
-import { openTinyModel, testContext } from '../../support/tiny-model.ts'
+import { openTinyModel } from '../../support/tiny-model.ts'
 
 const EDITOR = { title: 'Method' }
 let model: OpenModel
@@ -12,7 +13,9 @@ beforeAll(async () => {
 })
 afterAll(() => model.close())
 
-const read = (facts: typeof TRAINING_FACTS, most = 100) => readExamples(EDITOR, { model, facts, most }, testContext())
+const read = (facts: typeof TRAINING_FACTS) => readExamples(model, facts, new AbortController().signal)
+const choose = (facts: typeof TRAINING_FACTS, most: number) =>
+  chooseFacts(EDITOR, facts, { most, random: createRandom(1) })
 
 test('a fact is followed by its own wording and the others, and its neighbours stand by', async () => {
   const [fact] = TRAINING_FACTS
@@ -40,7 +43,10 @@ test('where a fact has no neighbours another fact stands by', async () => {
   }
 })
 
-test('takes no more than asked for, and refuses too few', async () => {
-  expect(await read(TRAINING_FACTS, 3)).toHaveLength(3)
-  await expect(read(TRAINING_FACTS.slice(0, 1))).rejects.toMatchObject({ code: 'E_TRAINING_FACTS' })
+test('draws no more than asked for, the same from the same seed, and refuses too few', () => {
+  const three = choose(TRAINING_FACTS, 3)
+  expect(three).toHaveLength(3)
+  expect(choose(TRAINING_FACTS, 3)).toEqual(three)
+  expect(new Set(choose(TRAINING_FACTS, 100))).toEqual(new Set(TRAINING_FACTS))
+  expect(() => choose(TRAINING_FACTS.slice(0, 1), 3)).toThrow(expect.objectContaining({ code: 'E_TRAINING_FACTS' }))
 })
