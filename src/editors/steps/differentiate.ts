@@ -13,6 +13,8 @@ export interface Differentiated {
 /** A loss with several gradients, in the order asked. */
 export interface DifferentiatedAll {
   readonly loss: number
+  /** Of each of its terms, in their order. */
+  readonly lossTerms: readonly number[]
   /** Each in the shape of what it was taken for. */
   readonly gradients: readonly Tensor[]
   /** What the request reads. */
@@ -38,11 +40,11 @@ export async function differentiateAll(
   request: Omit<RunRequest, 'gradientOf'>,
   names: readonly string[],
 ): Promise<DifferentiatedAll> {
-  const { loss, gradients, reads } = await model.run({ ...request, gradientOf: names })
+  const { loss, lossTerms, gradients, reads } = await model.run({ ...request, gradientOf: names })
   const found = names.flatMap((name) => gradients[name] ?? [])
   if (loss === undefined || found.length < names.length) {
     const what = `differentiate: the model gave no loss or not all gradients for ${names.join(', ')}`
     throw new WhicheditError('E_INTERNAL', { what })
   }
-  return { loss, gradients: found, reads }
+  return { loss, lossTerms, gradients: found, reads }
 }

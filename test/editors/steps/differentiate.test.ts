@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { differentiate } from '../../../src/editors/steps/differentiate.ts'
+import { differentiate, differentiateAll } from '../../../src/editors/steps/differentiate.ts'
 import { tensor, zeros } from '../../../src/tensor/tensor.ts'
 import { openTinyModel } from '../../support/tiny-model.ts'
 
@@ -30,5 +30,24 @@ test('gives the loss and its slope: a small step against the gradient lowers the
 
   const nothingToLose = { tokens: { rows: [Int32Array.of(5)] }, read: [{ site: 'logits', at: 'all' }] } as const
   await expect(differentiate(model, nothingToLose, site)).rejects.toMatchObject({ code: 'E_INTERNAL' })
+  await model.close()
+})
+
+test('tells what each term of the loss is', async () => {
+  const model = await openTinyModel()
+  const site = 'mlp-output.1'
+  const at = (target: number) => ({ kind: 'nll', at: [{ row: 0, token: 2, target, weight: 1 }] }) as const
+  const { loss, lossTerms } = await differentiateAll(
+    model,
+    {
+      tokens: { rows: [Int32Array.of(5, 6, 7)] },
+      write: [{ site, mode: 'add', value: zeros([1, model.config.width]), at: [{ row: 0, token: 1 }] }],
+      loss: [at(9), at(10)],
+    },
+    [site],
+  )
+  const [one = 0, other = 0] = lossTerms
+  expect(one).not.toBe(other)
+  expect(loss).toBeCloseTo(one + other, 6)
   await model.close()
 })
