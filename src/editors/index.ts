@@ -7,6 +7,7 @@ import { ftL } from './ft-l.ts'
 import { ftM } from './ft-m.ts'
 import { grace } from './grace.ts'
 import { ike } from './ike.ts'
+import { ke } from './ke.ts'
 import { kn } from './kn.ts'
 import { lora } from './lora.ts'
 import { mello } from './mello.ts'
@@ -38,6 +39,7 @@ export const EDITORS = {
   emmet,
   alphaedit,
   ultraedit,
+  ke,
   mend,
   grace,
   't-patcher': tPatcher,

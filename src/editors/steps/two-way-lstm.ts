@@ -46,7 +46,7 @@ export function readBothWays(arrays: NamedArrays, vectors: Tensor): TracedReadin
 
 /** What is kept of a step for the way back. */
 interface Step {
-  readonly x: Float32Array
+  readonly x: Float64Array
   /** σ(i), σ(f), tanh(g), σ(o) [4H] */
   readonly gates: Float64Array
   /** h and c before it, tanh of c after it [H] */
@@ -63,7 +63,7 @@ function readOneWay(arrays: NamedArrays, way: Way, { data, shape: [length = 0, w
   let cell = new Float64Array(hidden)
   for (let t = 0; t < length; t++) {
     const row = way === 'forward' ? t : length - 1 - t
-    const x = data.subarray(row * width, (row + 1) * width)
+    const x = Float64Array.from(data.subarray(row * width, (row + 1) * width))
     const [stateBefore, cellBefore] = [state, cell]
     const gates = Float64Array.from(bias, (start, r) => {
       const sum = start + multiplyAt(input, r * width, x) + multiplyAt(recurrent, r * hidden, stateBefore)
@@ -94,7 +94,8 @@ function goBack(
     const ofSums = new Float64Array(4 * hidden) // slopes for i, f, g, o
     const ofCellBefore = new Float64Array(hidden)
     for (let j = 0; j < hidden; j++) {
-      const [i = 0, f = 0, g = 0, o = 0] = [0, 1, 2, 3].map((kind) => gates[kind * hidden + j])
+      const [i, f] = [gates[j] ?? 0, gates[hidden + j] ?? 0]
+      const [g, o] = [gates[2 * hidden + j] ?? 0, gates[3 * hidden + j] ?? 0]
       const squashed = cellSquashed[j] ?? 0
       const slope = ofState[j] ?? 0
       const through = (ofCell[j] ?? 0) + slope * o * (1 - squashed ** 2)
@@ -120,7 +121,7 @@ function arraysOf(arrays: NamedArrays, way: Way): readonly [Float32Array, Float3
   return [findArray(arrays, `${way} input`), findArray(arrays, `${way} state`), findArray(arrays, `${way} bias`)]
 }
 
-function addAt(sums: Float32Array, start: number, x: Float32Array | Float64Array, factor: number): void {
+function addAt(sums: Float32Array, start: number, x: Float64Array, factor: number): void {
   for (let j = 0; j < x.length; j++) sums[start + j] = (sums[start + j] ?? 0) + factor * (x[j] ?? 0)
 }
 
