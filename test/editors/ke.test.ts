@@ -13,6 +13,7 @@ import type { LowRankPart, Patch } from '../../src/models/patch.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import { expectClose, relativeError } from '../support/close.ts'
 import { describeEditor } from '../support/editor-suite.ts'
+import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, TRAINING_FACTS } from '../support/tiny-facts.ts'
 import { openTinyModel, testContext } from '../support/tiny-model.ts'
 
@@ -215,3 +216,5 @@ describe('trained here', () => {
 describeEditor(ke, {
   hparams: { hidden: 8, condition: 16, learningRate: 0.02, batchSize: 3, mostSteps: 12, judgeEvery: 12 },
 })
+// Over its first 50 steps of training, of which each takes as much as any other; by then it has met so many facts.
+describeMemory(ke, 617, { facts: 150 })
