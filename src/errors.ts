@@ -248,7 +248,7 @@ export const ERRORS = {
   E_RECORD: { message: 'journal: {where}: expected {expected}, found {found}. Probe again with --fresh.', exit: 2 },
   E_REGIME: {
     message:
-      'expected single, batch-N or stream-N, with N the edits that a model holds when it is asked, found {found}. For example: --regimes single,batch-16,stream-16.',
+      'expected single, batch-N, stream-N or stream-N+simie, with N the edits that a model holds when it is asked, found {found}. For example: --regimes single,batch-16,stream-16.',
     exit: 2,
   },
   E_RUN_FILE: {
@@ -265,6 +265,11 @@ export const ERRORS = {
   E_SETTINGS_MISSING: { message: 'expected a YAML file at {file}, found none. Check the path.', exit: 66 },
   E_SETTINGS_UNREADABLE: { message: 'expected a YAML file at {file}, could not read it: {reason}.', exit: 66 },
   E_SHAPE: { message: '{where}: {what}', exit: 1 },
+  E_SIMIE: {
+    message:
+      '{title}: expected changes of weights alone, which SimIE can hold together, found {found}. Leave the method out of streams with +simie; its own stream keeps what it holds.',
+    exit: 1,
+  },
   E_SITE: {
     message:
       'expected a site of the layers {first} to {last} of this model (and after the state resumed from), found {site}.',

@@ -37,7 +37,7 @@ export default class Probe extends BaseCommand {
       helpValue: 'A,B',
       default: SINGLE,
       description:
-        'how the edits come that a model holds when it is asked: each alone (single), together (batch-16) or one after another (stream-16)',
+        'how the edits come that a model holds when it is asked: each alone (single), together (batch-16), one after another (stream-16), or so that later ones leave earlier ones alone (stream-16+simie: SimIE around methods that change weights)',
     }),
     seed: FLAGS.seed,
     text: FLAGS.text,

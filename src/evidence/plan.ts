@@ -47,7 +47,7 @@ export interface PlanRequest {
   readonly probes: readonly Probe[]
   /** How many facts to try; all, where there are fewer. */
   readonly cases: number
-  /** `single`, `batch-16`, `stream-16`: how the edits come that a model holds when it is asked. */
+  /** `single`, `batch-16`, `stream-16`, `stream-16+simie`: how the edits come that a model holds when it is asked. */
   readonly regimes: readonly string[]
   readonly settings: Omit<RunSettings, 'text'>
   /** Plain text that preparations learn from; null: sample the model. */
@@ -143,7 +143,7 @@ export function groupFacts(
   name: string,
 ): Group[] {
   const regime = readRegime(name)
-  const order = createRandom(info.settings.seed).stream('order').stream(name)
+  const order = createRandom(info.settings.seed).stream('order').stream(regime.order)
   const size = countEdited(regime, facts.length)
   // Where the data has no more facts, the last group is filled up with cases of the first.
   const edited = [...facts, ...companions.slice(0, size - facts.length), ...facts].slice(0, size)

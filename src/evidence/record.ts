@@ -8,7 +8,7 @@ import type { Criterion, Reading } from '../probes/probe.ts'
 /** Facts common to all records. */
 export interface RecordBase {
   readonly method: string
-  /** `single`; later `batch-100`, `stream-10#2`. */
+  /** `single`, `batch-100`, `stream-10#2`, `stream-10+simie`. */
   readonly regime: string
 }
 
@@ -142,10 +142,14 @@ export interface RunSettings {
 
 /** How the edits came that a model holds when it is asked, and how many they are. */
 export interface Regime {
-  /** `single`, `batch-16`, `stream-16`; `stream-16#2` is the same in another order. */
+  /** `single`, `batch-16`, `stream-16`, `stream-16+simie`; `stream-16#2` is the same in another order. */
   readonly name: string
   readonly arrival: 'single' | 'batch' | 'stream'
   readonly edits: number
+  /** Whether SimIE keeps earlier edits of the stream (`editors/steps/simie.ts`). */
+  readonly isSimIE: boolean
+  /** What the order of the facts is drawn by: a stream and the same one with SimIE have the same. */
+  readonly order: string
 }
 
 /** Each fact edited alone into the unedited model. */
@@ -153,9 +157,13 @@ export const SINGLE = 'single'
 
 /** The regime of that name; undefined where it names none. */
 export function parseRegime(name: string): Regime | undefined {
-  if (name === SINGLE) return { name, arrival: SINGLE, edits: 1 }
-  const [, arrival, edits] = /^(batch|stream)-([1-9]\d{0,5})(?:#[1-9]\d{0,2})?$/.exec(name) ?? []
-  return arrival === 'batch' || arrival === 'stream' ? { name, arrival, edits: Number(edits) } : undefined
+  if (name === SINGLE) return { name, arrival: SINGLE, edits: 1, isSimIE: false, order: name }
+  const [, arrival, edits, simie, order = ''] =
+    /^(batch|stream)-([1-9]\d{0,5})(\+simie)?(#[1-9]\d{0,2})?$/.exec(name) ?? []
+  if (arrival !== 'batch' && arrival !== 'stream') return undefined
+  const isSimIE = simie !== undefined
+  if (isSimIE && arrival !== 'stream') return undefined
+  return { name, arrival, edits: Number(edits), isSimIE, order: `${arrival}-${edits}${order}` }
 }
 
 /** `run.json`: what was run, on what, with which settings. Written before the first record, never changed. */

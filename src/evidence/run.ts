@@ -8,6 +8,7 @@
 import type { Context } from '../context.ts'
 import { systemCode } from '../disk.ts'
 import type { Editor, Hparams, Material } from '../editors/editor.ts'
+import { editWithSimIE } from '../editors/steps/simie.ts'
 import { WhicheditError } from '../errors.ts'
 import type { Fact } from '../facts/fact.ts'
 import type { LanguageModel } from '../models/model.ts'
@@ -194,11 +195,13 @@ interface Edit {
 
 /**
  * Edits the facts of a group into one model: in one call where they come together and the method takes many, else one after
- * another, each into the model as the earlier ones left it. A call that fails leaves the model as it was.
+ * another, each into the model as the earlier ones left it; with SimIE each into the unedited model, of which it makes a change of
+ * the edited one. A call that fails leaves the model as it was.
  */
 async function editGroup({ model, editor }: Lane, work: GroupWork, ctx: Context): Promise<Edit> {
   const { hparams, prepared, base, group } = work
-  const isTogether = editor.batch === 'many' && parseRegime(base.regime)?.arrival === 'batch'
+  const regime = parseRegime(base.regime)
+  const isTogether = editor.batch === 'many' && regime?.arrival === 'batch'
   const calls = isTogether ? [group.facts] : group.facts.map((fact) => [fact])
   const made = new Map<string, Outcome<Made>>()
   const history: Patch[] = []
@@ -210,10 +213,11 @@ async function editGroup({ model, editor }: Lane, work: GroupWork, ctx: Context)
       .stream(base.method)
       .stream(base.regime)
       .stream(facts[0]?.id ?? '')
-    const job = { model: edited, facts, hparams, prepared, history: [...history] }
+    const job = { model: regime?.isSimIE ? model : edited, facts, hparams, prepared, history: [...history] }
     const outcome = await attempt('edit', ctx, async () => {
       const start = ctx.now()
-      const patch = await editor.edit(job, { ...ctx, random })
+      const own = { ...ctx, random }
+      const patch = await (regime?.isSimIE ? editWithSimIE(editor, job, own) : editor.edit(job, own))
       const seconds = secondsSince(start, ctx) / facts.length
       checkReport(patch.report)
       edited = edited.withPatch(patch)

@@ -219,7 +219,19 @@ describe('the groups of a regime', () => {
     expect(pendingGroups(groups, new Set(second))).toEqual([groups[1]])
   })
 
-  test.each(['batch', 'batch-0', 'stream-1.5', 'burst-3', 'single-2', ''])('refuses the regime "%s"', (regime) => {
+  test('come in the same order with SimIE and without', () => {
+    const orderOf = (regime: string) => groupFacts(planOf(regime), regime).map(({ facts }) => facts.map(({ id }) => id))
+    expect(orderOf('stream-12+simie')).toEqual(orderOf('stream-12'))
+    expect(orderOf('stream-12+simie#2')).toEqual(orderOf('stream-12#2'))
+    expect(orderOf('stream-12#2')).not.toEqual(orderOf('stream-12'))
+  })
+
+  test.each(
+    [
+      ['batch', 'batch-0', 'stream-1.5', 'burst-3', 'single-2', ''],
+      ['batch-3+simie', 'stream-3+rome', 'stream+simie', 'stream-3#2+simie'],
+    ].flat(),
+  )('refuses the regime "%s"', (regime) => {
     expect(() => planOf(regime)).toThrow(expect.objectContaining({ code: 'E_REGIME' }))
   })
 

@@ -214,6 +214,15 @@ describe('facts that are edited into one model', () => {
     ])
   })
 
+  test('each come to the unedited model in a stream with SimIE, which refuses a method that has no changes of weights', async () => {
+    const ran = await runTogether('stream-3+simie', 'one')
+    expect(ran.calls).toEqual(['f2', 'f1', 'f0'].map((id) => ({ facts: [id], patches: 0, history: 0 })))
+    expect(reliable(ran)).toEqual([])
+    expect(ran.records.filter(({ kind }) => kind === 'failure')).toMatchObject(
+      ['f2', 'f0'].map((factId) => ({ factId, stage: 'edit', code: 'E_SIMIE', regime: 'stream-3+simie' })),
+    )
+  })
+
   test('go on after an edit that fails, from the model as it was', async () => {
     const ran = await runTogether('stream-3', 'one', { hparams: { ...QUIET, wrong: 'throws', at: 'f2' } })
     expect(ran.calls.map(({ patches, history }) => [patches, history])).toEqual([

@@ -9,6 +9,8 @@ test.each([
   ['a batch far beyond the measured', ['batch-10', 'batch-100'], 'batch', 1000, 'batch-100', true],
   ['a stream, not a batch of its size', ['batch-100', 'stream-10#2'], 'stream', 100, 'stream-10#2', true],
   ['single edits where only batches were measured', ['batch-10'], 'single', 1, 'batch-10', true],
+  ['any stream before one with SimIE', ['stream-8', 'stream-16+simie'], 'stream', 16, 'stream-8', false],
+  ['a stream with SimIE before a batch', ['batch-16', 'stream-16+simie'], 'stream', 16, 'stream-16+simie', false],
   ['no evidence at all', [], 'single', 1, 'single', false],
 ] as const)('takes %s', (_, names, arrival, edits, regime, isNoted) => {
   const chosen = chooseRegime(names, { arrival, edits })
@@ -27,6 +29,11 @@ test('says that facts which share a model are not independent', () => {
     regime: 'stream-16',
     notes: ['The facts of a stream-16 share one edited model: the intervals do not tell how another stream would do.'],
   })
+})
+
+test('says that SimIE was at work', () => {
+  const { notes } = chooseRegime(['stream-16+simie'], { arrival: 'stream', edits: 16 })
+  expect(notes.at(-1)).toBe('SimIE kept earlier edits of the stream: how methods do without it was not measured.')
 })
 
 test('passes over a regime that it does not know', () => {
