@@ -9,7 +9,7 @@
  *     --in-a-row N            so many edits on one model, which is asked after the last (default: 1)
  *     --asked N               asks about so many of the facts, evenly spaced (default: all)
  *     --any                   also facts that the model does not know
- *     --out FILE              all numbers as JSON, fact by fact
+ *     --out FILE              all numbers as JSON, fact by fact, and the facts, for tools/eval/reference.py
  *     --from FILE             takes the numbers from such a file, measures nothing
  *     --save                  keeps the averages in docs/measured/, from where `npm run docs` puts them into docs/methods.md;
  *                             methods that stand there already, with the same settings, are passed over
@@ -76,7 +76,16 @@ else {
 async function measure(model) {
   const { cases, others, about } = await chooseFacts(model)
   const material = { text: options.text ? [await readFile(options.text, 'utf8')] : null, facts: others }
-  const report = { model: model.name, facts: basename(options.facts), about: describe(about), results: [] }
+  const report = {
+    model: model.name,
+    facts: basename(options.facts),
+    about: describe(about),
+    seed: options.seed,
+    batch: Number(options.batch),
+    cases: cases.map(describeCase),
+    others: others.slice(0, cases.length).map(({ prompt, targetOld }) => `${prompt} ${targetOld ?? ''}`.trimEnd()),
+    results: [],
+  }
   for (const name of options.methods.split(',')) {
     const hparams = await loadHparams(EDITORS[name], model.config, overridesOf(name))
     if (options.save && (await isSaved(report, name, hparams))) continue
@@ -101,6 +110,11 @@ function describe(share) {
   const part = asked === undefined ? '' : `, ${asked} of them asked`
   const source = text === undefined ? 'text that the model writes' : basename(text)
   return `${share}, ${size}${order}${part}. Seed ${seed}, covariances from ${source}`
+}
+
+/** What another implementation needs of a fact to be measured on it in the same way. */
+function describeCase({ id, subject, prompt, targetNew, targetOld, tests: { paraphrases, neighbours } }) {
+  return { id, subject, prompt, targetNew, targetOld, paraphrases, neighbours: neighbours.map(({ prompt }) => prompt) }
 }
 
 /** Facts whose old answer the model gives, token after token or in its own words, and the rest as material. */
