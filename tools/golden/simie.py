@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM
 from golden_file import GOLDEN, flat, write
 
 LAYER = 1
-SHARE = 0.1
+SHARE = 0.01
 FACTS = [
     {"id": "france", "prompt": "The capital of France is", "targetNew": "New Delhi"},
     {"id": "kenya", "prompt": "The official language of Kenya is", "targetNew": "Spanish"},

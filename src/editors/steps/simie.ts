@@ -29,8 +29,12 @@ import type { EditJob, Editor, Hparams } from '../editor.ts'
 import { solveRidge } from './ridge.ts'
 import { forceTarget, tokenizeTarget } from './target-tokens.ts'
 
-/** λ, of the median square length of the keys of the first edit that changes a weight. */
-const RIDGE_SHARE = 0.1
+/**
+ * λ, of the median square length of the keys of the first edit that changes a weight. Tried on atlas: of 16 facts by ROME 0.001, 0.01, 0.1,
+ * 1 and 10 write 100, 100, 100, 81 and 13 % and keep 80, 81, 84, 90 and 99 % of neighbours, where the plain stream writes 75 and keeps 34. Of
+ * 8 facts by FT-M, MEMIT and MEND, which change weights at all tokens or in several layers, 0.1 writes 75, 88 and 63 %, 0.01 100, 100 and 75.
+ */
+const RIDGE_SHARE = 0.01
 
 /** A change of a weight. */
 type WeightPart = LowRankPart | DensePart
