@@ -172,8 +172,7 @@ def ultraedit(ours, size):
         "inner_params": [place(layer) for layer in layers],
         "lr": ours["learningRate"] / size["feedForward"],
         "half": False,
-        "batch_size": size["batch"],
-        "batch_size_once": math.gcd(size["batch"], ours["passFacts"]),
+        "batch_size_once": ours["passFacts"],
     }
 
 
@@ -280,7 +279,7 @@ def stub_packages(folder, reference):
 
 def measure_method(reference, name, ours, report):
     folder, settings_class, function, yaml, settings_of = METHODS[name]
-    several = report["batch"] if name in TAKES_SEVERAL else 1
+    several = min(report["batch"], len(report["cases"])) if name in TAKES_SEVERAL else 1
     with quiet():
         package = importlib.import_module(f"easyeditor.models.{folder}")
         main = sys.modules[f"easyeditor.models.{folder}.{package_main(folder)}"]
@@ -290,7 +289,6 @@ def measure_method(reference, name, ours, report):
         size = {
             "feedForward": config.intermediate_size,
             "layers": config.num_hidden_layers,
-            "batch": several,
             "tokenizer": reference.folder_of_tokenizer,
         }
         reference.gather(layers, round(ours.get("tokensPerUnit", 0) * size["feedForward"]))
@@ -316,8 +314,11 @@ def measure_method(reference, name, ours, report):
             torch.manual_seed(SEED)
             apply = getattr(main, function) if function else main.UltraEditRewriteExecutor().apply_to_model
             more = {"reset_cache": True} if name == "alphaedit" else {}
+            own = deepcopy(hparams)
+            if name == "ultraedit":
+                own.batch_size, own.batch_size_once = len(cases), math.gcd(len(cases), hparams.batch_size_once)
             started = time.perf_counter()
-            edited, _ = apply(model, reference.tokenizer, requests, deepcopy(hparams), copy=False, **more)
+            edited, _ = apply(model, reference.tokenizer, requests, own, copy=False, **more)
             edit_s = (time.perf_counter() - started) / len(cases)
             # MELO's holds the model that answers two levels deep.
             edited = edited.model.model if name == "melo" else edited
