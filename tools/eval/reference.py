@@ -20,7 +20,8 @@ Around the algorithms, not in them:
 - `layer_stats`, which loads Wikipedia, answers with the second moments above; ridge as in ours;
 - the head of a model with tied embeddings is the embeddings;
 - each edit is made on a fresh copy of the model, so nothing is left of the one before, and AlphaEdit's memory of keys is emptied;
-- PMET, which puts a space before a target in GPT alone, is given the target with a space;
+- PMET, which puts a space before a target in GPT alone, is given the target with a space; and padding on the right, as in its
+  authors' code: EasyEdit's editor pads on the left, where the positions that it counts from the left are others;
 - GRACE is told where a prompt ends before it is asked, LoRA's dropout is off when it is asked.
 """
 
@@ -194,8 +195,8 @@ METHODS = {
     "ultraedit": ("ultraedit", "UltraEditHyperParams", None, "UltraEdit/mistral-7b", ultraedit),
 }
 TAKES_SEVERAL = {"memit", "emmet", "alphaedit", "pmet", "ultraedit"}
-# As EasyEdit's editor chooses it for tokenizers of Llama.
-PADS_RIGHT = {"rome", "r-rome", "memit", "emmet", "alphaedit"}
+# As EasyEdit's editor chooses it for tokenizers of Llama, and PMET.
+PADS_RIGHT = {"rome", "r-rome", "memit", "emmet", "alphaedit", "pmet"}
 
 
 class Reference:
