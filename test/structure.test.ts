@@ -70,12 +70,15 @@ const SOURCES = readSources('src')
 const TESTS = readSources('test')
 const PATHS = new Set(SOURCES.map(({ path }) => path))
 
-/** Everything but documents, models, and tests of steps, which may read any method's golden. */
+/**
+ * Everything but documents, models, tests of steps, which may read any method's golden, and what measures another program by the
+ * names of its methods.
+ */
 const PROGRAM_FILES = ['bench', 'bin', 'hparams', 'profiles', 'src', 'test', 'tools'].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .map((path) => `${folder}/${path.replaceAll('\\', '/')}`)
     .filter((path) => /\.(ts|mjs|js|py|yaml)$|^test\/golden\/[^/]*\.json$/.test(path))
-    .filter((path) => !path.startsWith('test/editors/steps/'))
+    .filter((path) => !path.startsWith('test/editors/steps/') && path !== 'tools/eval/reference.py')
     .sort()
     .map((path) => ({ path, text: path.endsWith('.json') ? '' : readFileSync(join(ROOT, path), 'utf8') })),
 )

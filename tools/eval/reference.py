@@ -63,7 +63,6 @@ LEFT = {
     "mend": UNTRAINED,
     "serac": UNTRAINED,
     "ike": "changes no weights and has no edit to time: its prompts need an encoder and a file of demonstrations",
-    **{name: NOT_THERE for name in ("t-patcher", "calinet", "memprompt", "mello", "scr", "ke")},
 }
 
 
