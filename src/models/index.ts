@@ -14,7 +14,7 @@ import { gptj } from './gptj.ts'
 import type { JsonObject } from './json.ts'
 import { openLanguageModel } from './language-model.ts'
 import { llama } from './llama.ts'
-import { describeModel, type FindOptions, type FoundModel, findModel, type ModelPlaces } from './locate.ts'
+import { describeInHub, type FindOptions, type FoundModel, findModel, type ModelPlaces } from './locate.ts'
 import { mistral } from './mistral.ts'
 import type { LanguageModel } from './model.ts'
 import { opt } from './opt.ts'
@@ -74,12 +74,7 @@ export async function loadModel(
 
 /** The encoder of sentences, not opened yet; null where this machine has none. */
 export async function findEncoder(ctx: Context, places: ModelPlaces): Promise<FoundModel | null> {
-  try {
-    return await describeModel(ENCODER, ctx, places)
-  } catch (error) {
-    if (error instanceof WhicheditError && error.code === 'E_MODEL_UNKNOWN') return null
-    throw error
-  }
+  return (await describeInHub(ENCODER, ctx, places)) ?? null
 }
 
 /** The architecture of a configuration. @throws E_ARCHITECTURE for one that is not supported. */

@@ -86,7 +86,19 @@ export async function describeModel(
   places: ModelPlaces,
   { memoryBytes = Number.POSITIVE_INFINITY }: FindOptions = {},
 ): Promise<FoundModel> {
-  const source = await locate(reference, places)
+  return describeSource(await locate(reference, places), ctx, memoryBytes)
+}
+
+/**
+ * The same for a name, whatever folder of that name there is where the program was called; undefined where it is not in the cache.
+ * @throws E_MODEL_INCOMPLETE, E_TERMS and what reading its files raises
+ */
+export async function describeInHub(name: string, ctx: Context, places: ModelPlaces): Promise<FoundModel | undefined> {
+  const source = await sourceInHub(name, places)
+  return source === undefined ? undefined : describeSource(source, ctx, Number.POSITIVE_INFINITY)
+}
+
+function describeSource(source: Source, ctx: Context, memoryBytes: number): Promise<FoundModel> {
   return source.kind === 'gguf' ? describeGguf(source, ctx) : describeFolder(source, ctx, memoryBytes)
 }
 

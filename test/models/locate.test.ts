@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { hubFolder } from '../../src/models/hub-cache.ts'
 import { KNOWN_MODELS, pathInHub } from '../../src/models/known.ts'
-import { findModel } from '../../src/models/locate.ts'
+import { describeInHub, findModel } from '../../src/models/locate.ts'
 import { agree } from '../../src/models/terms.ts'
 import { GOLDEN, put, safetensorsBytes, temporaryFolder } from '../support/model-files.ts'
 import { testContext } from '../support/tiny-model.ts'
@@ -271,4 +271,11 @@ test('converted weights and their origin lie in one folder', async () => {
   const folders = new Set([...model.weights.values()].map(({ file }) => dirname(file)))
   expect([...folders]).toEqual([realpathSync(join(ctx.cacheDir, 'models', model.fingerprint))])
   expect(existsSync(join([...folders][0] ?? '', 'config.json'))).toBe(true)
+})
+
+test('a name of the cache is not a folder of that name', async () => {
+  // Such a folder would be refused, were it looked into: it lacks a checkpoint.
+  const folder = temporaryFolder()
+  await expect(findModel(folder, context(), NOWHERE)).rejects.toMatchObject({ code: 'E_MODEL_INCOMPLETE' })
+  expect(await describeInHub(folder, context(), NOWHERE)).toBeUndefined()
 })
