@@ -120,7 +120,7 @@ function describeOrigin(
   if (origin === 'model') return 'published for this model'
   if (origin === 'depth') return `published depth ${defaults[name]}`
   if (origin === 'found' && sites !== null) return `found here, ${sites.found.sweptAt.slice(0, 10)}`
-  return 'published'
+  return 'default'
 }
 
 /** The layers that were tried for a model, and whether the best of them are in use. */

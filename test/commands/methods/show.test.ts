@@ -69,7 +69,7 @@ test.each([
     /^layer +1 +published depth 5\/32 +layer whose/m,
   ],
   ['layers are its own', 'atlas', 'layer', 2, 'model', /^layer +2 +published for this model +layer whose/m],
-  ['what is no layer is for any model', 'atlas', 'clamp', 4, 'any', /^clamp +4 +published +largest change/m],
+  ['what is no layer is for any model', 'atlas', 'clamp', 4, 'any', /^clamp +4 +default +largest change/m],
 ])('with a model says what holds there and where it comes from: %s', async (_, model, setting, value, origin, line) => {
   const cwd = temporaryFolder()
   const where = { cwd, env: { COLUMNS: '120', WHICHEDIT_JSON: undefined } }
