@@ -84,6 +84,15 @@ export const CASE_READINGS = z.object({
   items: z.array(z.object({ probe: z.string(), item: z.int().min(0), base: reading, required: reading.optional() })),
 }) satisfies z.ZodType<CaseReadings>
 
+/** The machine that something was measured on. */
+export const MACHINE = z.object({
+  platform: z.string(),
+  arch: z.string(),
+  cpu: z.string(),
+  cores: z.number(),
+  memoryBytes: z.number(),
+})
+
 /** `run.json`. */
 export const RUN_INFO = z.object({
   schemaVersion: z.literal(1),
@@ -131,12 +140,6 @@ export const RUN_INFO = z.object({
     maxNewTokens: z.int().min(1),
     text: z.string().nullable(),
   }),
-  machine: z.object({
-    platform: z.string(),
-    arch: z.string(),
-    cpu: z.string(),
-    cores: z.number(),
-    memoryBytes: z.number(),
-  }),
+  machine: MACHINE,
   versions: z.record(z.string(), z.string()),
 }) satisfies z.ZodType<RunInfo>

@@ -9,6 +9,7 @@ import type { Editor, Hparams } from '../editors/editor.ts'
 import { listSiteSettings, type Sites } from '../editors/hparams.ts'
 import { WhicheditError } from '../errors.ts'
 import { readSettings } from '../settings.ts'
+import { MACHINE } from './schema.ts'
 
 /** The model that layers are for; asked through its chat template it is another one. */
 export interface TunedModel {
@@ -70,13 +71,7 @@ const FOUND_SITES = z
       .object({ facts: z.int().min(1), peak: z.int().min(0), range: z.tuple([z.int().min(0), z.int().min(0)]) })
       .nullable(),
     candidates: z.array(candidate).min(1),
-    machine: z.object({
-      platform: z.string(),
-      arch: z.string(),
-      cpu: z.string(),
-      cores: z.number(),
-      memoryBytes: z.number(),
-    }),
+    machine: MACHINE,
     versions: z.record(z.string(), z.string()),
   })
   .refine(({ candidates, sites: chosen }) => candidates.some((one) => isSame(one.sites, chosen)), {
