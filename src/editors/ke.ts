@@ -19,7 +19,6 @@
  * are on the side of what comes out, in EFK on the side that a file has first; the network kept is that with the smallest c_e ·
  * −log p_Ŵ(t | x′) + c_l · KL on held-out facts, there the one with the most right answers.
  */
-import { createHash } from 'node:crypto'
 import type { Fact } from '../facts/fact.ts'
 import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
@@ -42,6 +41,7 @@ import { forceTarget, type TargetTokens, tokenizeTarget } from './steps/target-t
 import type { NamedArrays } from './steps/traced-layers.ts'
 import {
   holdOut,
+  keyOf,
   SCHEDULE_HPARAMS,
   type ScheduleHparams,
   TRAINING_COPIES,
@@ -190,8 +190,7 @@ export const ke: Editor<KeHparams, KePreparation> = {
     const both = chosen.flatMap((fact, i) => examples.slice(i, i + 1).map((example) => ({ ...example, fact })))
     const { learned, held } = holdOut(both)
     const trainee = openTraining({ model, network, hparams, learned, held }, ctx.signal)
-    // One number of a stream tells streams apart as well as their seed would.
-    const key = hashOf([VERSION, model.id, hparams, examples, ctx.random.stream('id').uniform()])
+    const key = keyOf([VERSION, model.id, hparams, examples], ctx.random)
     const job = { trainee, examples: learned.length, schedule: hparams, name: ke.name, key }
     return { network, training: await trainNetwork(job, ctx) }
   },
@@ -366,10 +365,6 @@ export function openTraining(
       return sum
     },
   }
-}
-
-function hashOf(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex')
 }
 
 function estimateMemory(model: Footprint, { blocks, hidden, condition, facts }: KeHparams): MethodMemory {

@@ -18,7 +18,6 @@
  * own optimiser alone; of several facts each has its own mean in L_e, as the network was trained for; T5's second gate matrix is
  * edited as well. Papers write W [out, in]; here it is [in, out], and the patch's left factor is ũ, its right one α δ̃.
  */
-import { createHash } from 'node:crypto'
 import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LanguageModel } from '../models/model.ts'
 import { norm, normOfProduct } from '../tensor/linalg.ts'
@@ -44,6 +43,7 @@ import { countNumbers } from './steps/residual-network.ts'
 import { type TargetTokens, tokenizeTarget } from './steps/target-tokens.ts'
 import {
   holdOut,
+  keyOf,
   SCHEDULE_HPARAMS,
   type ScheduleHparams,
   TRAINING_COPIES,
@@ -143,8 +143,7 @@ export const mend: Editor<MendHparams, MendPreparation> = {
     try {
       const { learned, held } = holdOut(examples)
       const trainee = openTraining({ model, networks, open, hparams, learned, held }, ctx.signal)
-      // One number of a stream tells streams apart as well as their seed would.
-      const key = hashOf([VERSION, model.id, hparams, examples, ctx.random.stream('id').uniform()])
+      const key = keyOf([VERSION, model.id, hparams, examples], ctx.random)
       const job = { trainee, examples: learned.length, schedule: hparams, name: mend.name, key }
       return { networks, training: await trainNetwork(job, ctx) }
     } finally {
@@ -276,10 +275,6 @@ function arraysOf({ groups, rates }: EditorNetworks, { learningRate, rateLearnin
 
 function nameArray(name: string, group: number): string {
   return `${name} of ${group}`
-}
-
-function hashOf(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex')
 }
 
 function estimateMemory(model: Footprint, { blocks, rank, batchSize, facts }: MendHparams): MethodMemory {
