@@ -15,7 +15,7 @@ import { expectClose, relativeError } from '../support/close.ts'
 import { describeEditor } from '../support/editor-suite.ts'
 import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, TRAINING_FACTS } from '../support/tiny-facts.ts'
-import { openTinyModel, testContext } from '../support/tiny-model.ts'
+import { contextStoppedAt, openTinyModel, testContext } from '../support/tiny-model.ts'
 
 /** Gradients through the edited model, there and back, in float32. */
 const F32_GRADIENT = 1e-3
@@ -184,19 +184,7 @@ describe('trained here', () => {
     const edit = async (prepared: Awaited<ReturnType<typeof prepare>>) =>
       ke.edit({ model, facts: FACTS.slice(0, 1), hparams: await settings(), prepared, history: [] }, testContext())
     const whole = await edit(await prepare())
-    const stop = new AbortController()
-    let ms = 0
-    const stopped = testContext({
-      signal: stop.signal,
-      progress: ({ done }) => {
-        if (done === 6) stop.abort()
-      },
-      // A save at every step.
-      now: () => {
-        ms += 30_000
-        return ms
-      },
-    })
+    const stopped = contextStoppedAt(6)
     await expect(prepare(stopped)).rejects.toThrow()
     const resumed = testContext({ cacheDir: stopped.cacheDir })
     expect(await edit(await prepare(resumed))).toEqual(whole)

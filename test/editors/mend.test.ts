@@ -15,7 +15,7 @@ import { expectClose, relativeError } from '../support/close.ts'
 import { describeEditor } from '../support/editor-suite.ts'
 import { describeMemory } from '../support/memory-suite.ts'
 import { FACTS, makeFact, SHORT_FACTS, TRAINING_FACTS } from '../support/tiny-facts.ts'
-import { openTinyModel, testContext } from '../support/tiny-model.ts'
+import { contextStoppedAt, openTinyModel, testContext } from '../support/tiny-model.ts'
 
 /** Gradients of gradients' rows: float32 over four layers, there and back, and divided by what little they vary. */
 const F32_GRADIENT = 1e-3
@@ -148,19 +148,7 @@ describe('trained here', () => {
 
   test('a stopped training goes on where it was saved, and makes the same edits', async () => {
     const whole = await edit(await prepare(), FACTS)
-    const stop = new AbortController()
-    let ms = 0
-    const stopped = testContext({
-      signal: stop.signal,
-      progress: ({ done }) => {
-        if (done === 6) stop.abort()
-      },
-      // A save at every step.
-      now: () => {
-        ms += 30_000
-        return ms
-      },
-    })
+    const stopped = contextStoppedAt(6)
     await expect(prepare(stopped)).rejects.toThrow()
     const steps: number[] = []
     const resumed = testContext({ cacheDir: stopped.cacheDir, progress: ({ done }) => steps.push(done) })

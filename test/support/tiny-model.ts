@@ -21,6 +21,23 @@ export function testContext(overrides: Partial<Context> = {}): Context {
   }
 }
 
+/** A context that stops its work when a progress event says so many are done; to the work, half a minute passes at each look at the clock. */
+export function contextStoppedAt(steps: number): Context {
+  const stop = new AbortController()
+  let ms = 0
+  return testContext({
+    signal: stop.signal,
+    progress: ({ done }) => {
+      if (done === steps) stop.abort()
+    },
+    // A save at every step.
+    now: () => {
+      ms += 30_000
+      return ms
+    },
+  })
+}
+
 /** The models of test/golden; tools/golden/tiny_llama.py and tiny_models.py say what is particular about each. */
 export const TINY_MODELS = [
   'tiny-llama',
