@@ -4,7 +4,7 @@
  *   npm run docs              writes them
  *   npm run docs -- --check   ends with an error where one is out of date
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { writeMethods } from './docs/methods.mjs'
 import { MODELS } from './docs/models.mjs'
@@ -14,7 +14,7 @@ const DOCUMENTS = { 'docs/models.md': MODELS, 'docs/methods.md': await writeMeth
 for (const [path, text] of Object.entries(DOCUMENTS)) {
   const file = fileURLToPath(new URL(`../${path}`, import.meta.url))
   if (!process.argv.includes('--check')) writeFileSync(file, text)
-  else if (readFileSync(file, { encoding: 'utf8', flag: 'a+' }) !== text) {
+  else if (!existsSync(file) || readFileSync(file, 'utf8') !== text) {
     console.error(`${path} is out of date: npm run docs`)
     process.exitCode = 1
   }
