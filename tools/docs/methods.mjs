@@ -2,7 +2,7 @@
  * docs/methods.md: each method in words, with its settings and their sources, from `hparams/*.yaml`, and what it reached,
  * from `docs/measured/*.json`, which `npm run eval:editors -- --save` writes.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseDocument } from 'yaml'
 import { formatCitation } from '../../dist/citation.js'
@@ -55,11 +55,13 @@ const TIME_COLUMNS = {
   's an edit, public code': ({ publicEditS }) => publicEditS?.toFixed(2) ?? '–',
   'times faster': ({ editS, publicEditS }) => (publicEditS === null ? '–' : (publicEditS / editS).toFixed(1)),
 }
+/** What is read of the public code too. */
+const PUBLIC_HEADINGS = ['rewrite, forced', 'paraphrase, forced', 'ES', 'PS', 'neighbours kept']
 const HEADINGS = [...Object.keys(COLUMNS), ...Object.keys(TIME_COLUMNS)]
 
 /** The document. */
 export async function writeMethods() {
-  const [measured, times] = [readMeasured(), readJson('times.json')]
+  const [measured, times] = [readMeasured(), readJson('public/times.json')]
   const sections = await Promise.all(Object.values(EDITORS).map((editor) => writeMethod(editor, measured, times)))
   return `# Methods
 
@@ -79,9 +81,9 @@ The model is then thrown away, as in the papers. All figures but the seconds are
 - **forced**: teacher-forced accuracy of the new target's tokens. **free**: the text that the model writes holds the new target.
 - **ES, PS** (efficacy and paraphrase score of Meng et al. 2022): the new target is likelier than the old one.
 - **neighbours kept**: after a neighbour's prompt the next token is the one the unedited model says.
-- **s to prepare, s an edit**: of ${times.facts} facts, with little else on the machine: ${times.machine}, Node ${times.node}, ${times.date}. What an earlier run had left in
-  the cache took no time. **public code**: zjunlp/EasyEdit
-  ${times.easyedit} on the same facts and settings, PyTorch ${times.versions.torch}, ${times.threads} threads, by \`tools/eval/reference.py\`, which says what of it was made to fit.
+- **s to prepare, s an edit**: with little else on the machine; what an earlier run had left in the cache took no time.
+  **public code**: zjunlp/EasyEdit on the same facts and settings, by \`tools/eval/reference.py\`, which says what of it was made to fit.
+  ${describeTimes(times)}
 
 The forced reading flatters: it hands the model the beginning of each answer. That is why \`whichedit\` ranks by the free one. What
 \`npm start\` measures on atlas stands on [atlas's card](../models/atlas/README.md).
@@ -92,21 +94,38 @@ ${sections.join('\n\n')}
 `
 }
 
+/** How many facts the seconds are of, and what they were taken with. */
+function describeTimes(times) {
+  const amountOf = ({ facts, batch, threads }) =>
+    `${facts} facts${batch === 1 ? '' : ' in one edit'}, ${threads} thread${threads === 1 ? '' : 's'}`
+  const amounts = [...new Set(times.map(amountOf))]
+  const programs = new Set(
+    times.map(({ machine, node, versions, easyedit, date }) => {
+      return `${machine}, Node ${node}, EasyEdit ${easyedit} with PyTorch ${versions.torch}, ${date}`
+    }),
+  )
+  const methods = amounts.map((amount) => {
+    const ones = times.filter((one) => amountOf(one) === amount)
+    return `${amount}: ${code(ones.map(({ method }) => method))}`
+  })
+  return `${methods.join('; ')}. ${[...programs].join('; ')}.`
+}
+
 function readMeasured() {
   return readdirSync(MEASURED)
-    .filter((file) => file.endsWith('.json') && file !== 'times.json')
+    .filter((file) => file.endsWith('.json'))
     .sort()
-    .map(readJson)
+    .map((file) => ({ ...readJson(file), file }))
 }
 
 function readJson(file) {
   return JSON.parse(readFileSync(`${MEASURED}${file}`, 'utf8'))
 }
 
-function writeMeasured({ model, facts, about, results }, times) {
+function writeMeasured({ file, model, facts, about, batch, results }, times) {
   const rows = Object.keys(EDITORS)
     .filter((name) => results[name] !== undefined)
-    .map((name) => [`\`${name}\``, layersOf(results[name].hparams), ...figures({ name, model, results }, times)])
+    .map((name) => [`\`${name}\``, layersOf(results[name].hparams), ...figures({ name, model, batch, results }, times)])
   const dates = [
     ...new Set(Object.values(results).map(({ machine, node, date }) => `${machine}, Node ${node}, ${date}`)),
   ]
@@ -114,7 +133,33 @@ function writeMeasured({ model, facts, about, results }, times) {
     `### ${model}, ${facts}`,
     `${about}. ${dates.join('; ')}.`,
     table(['method', 'layer', ...HEADINGS], rows),
+    ...writePublicRates(file),
   ].join('\n\n')
+}
+
+/** What the public code reaches on the same facts, where that was measured. */
+function writePublicRates(file) {
+  if (!existsSync(`${MEASURED}public/${file}`)) return []
+  const { methods } = readJson(`public/${file}`)
+  const names = Object.keys(EDITORS).filter((name) => methods[name] !== undefined)
+  const rows = names.map((name) => {
+    const { facts, ours, theirs } = methods[name]
+    return [
+      `\`${name}\``,
+      `${facts}`,
+      ...PUBLIC_HEADINGS.map((heading) => [ours, theirs].map(COLUMNS[heading]).join(' / ')),
+    ]
+  })
+  const programs = new Set(
+    names.map((name) => {
+      const { easyedit, versions, date, text } = methods[name]
+      return `zjunlp/EasyEdit ${easyedit}, PyTorch ${versions.torch}, covariances from ${text}, ${date}`
+    }),
+  )
+  return [
+    `The first of these facts by ours / by the public code, with the same settings: ${[...programs].join('; ')}.`,
+    table(['method', 'facts', ...PUBLIC_HEADINGS], rows),
+  ]
 }
 
 async function writeMethod(editor, measured, times) {
@@ -133,7 +178,10 @@ async function writeMethod(editor, measured, times) {
   })
   const reached = measured
     .filter(({ results }) => results[name] !== undefined)
-    .map(({ model, facts, results }) => [`${model}, ${facts}`, ...figures({ name, model, results }, times)])
+    .map(({ model, facts, batch, results }) => [
+      `${model}, ${facts}`,
+      ...figures({ name, model, batch, results }, times),
+    ])
   return [
     `## ${title}`,
     about.idea,
@@ -184,8 +232,8 @@ async function placeInT5(editor) {
   return ` In T5: ${layers.map((key) => `${code([key])} ${inStack(hparams[key])}`).join(', ')}.`
 }
 
-function figures({ name, model, results }, times) {
-  const taken = times.model === model ? times.methods[name] : undefined
+function figures({ name, model, batch, results }, times) {
+  const taken = times.find((one) => one.method === name && one.model === model && one.batch === batch)
   const seconds = Object.values(TIME_COLUMNS).map((write) => (taken === undefined ? '–' : write(taken)))
   return [...Object.values(COLUMNS).map((write) => write(results[name])), ...seconds]
 }

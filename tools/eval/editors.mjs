@@ -287,8 +287,8 @@ async function saveAll(report) {
 }
 
 async function save(report, { method, rows: _, ...result }) {
-  const { model, facts, about } = report
-  const saved = (await readSaved(report)) ?? { model, facts, about, results: {} }
+  const { model, facts, about, batch } = report
+  const saved = (await readSaved(report)) ?? { model, facts, about, batch, results: {} }
   if (saved.about !== about) throw new Error(`${measuredFile(report)} was measured otherwise: ${saved.about}`)
   const results = { ...saved.results, [method]: result }
   await mkdir(MEASURED, { recursive: true })
