@@ -12,15 +12,14 @@
  */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
 import type { Footprint } from '../../models/footprint.ts'
 import { decomposeSymmetric, type Eigen } from '../../tensor/eigen.ts'
 import { dot } from '../../tensor/linalg.ts'
 import type { MethodMemory } from '../editor.ts'
+import { readArrayFile, writeArrayFile } from './array-file.ts'
 import { averageGram, covarianceMemory, type GramsJob, gatherGrams, type LayerGram } from './covariance.ts'
-import { readNumberFile, writeNumberFile } from './number-file.ts'
 
 /** Null space of what a layer's down-projection reads of ordinary text. */
 export interface NullSpace {
@@ -49,12 +48,6 @@ export interface NullSpacesJob extends GramsJob {
 
 /** Changes when eigenvectors may change. */
 const VERSION = 1
-const EIGEN_FILE = {
-  format: 'whichedit/eigen@1',
-  values: z.strictObject({ size: z.int().min(1) }),
-  /** The values, then the vectors. */
-  count: ({ size }: { readonly size: number }) => size * (size + 1),
-} as const
 /** Matrices [F, F] in float64 while one is decomposed: C, what becomes of it, the reflections, the vectors, and those in order. */
 const MATRICES = 5
 /** Of a null space half of the vectors stay, at most. */
@@ -134,13 +127,9 @@ async function openEigen({ key: gramKey, gram }: LayerGram, ctx: Context): Promi
     .update(JSON.stringify([VERSION, gramKey]))
     .digest('hex')
   const file = join(ctx.cacheDir, `eigen-${key.slice(0, 32)}.bin`)
-  const saved = await readNumberFile(file, key, EIGEN_FILE)
-  const { size } = gram
-  if (saved !== undefined) return { values: saved.numbers.slice(0, size), vectors: saved.numbers.slice(size) }
-  const eigen = await decomposeSymmetric(averageGram(gram).matrix, size, ctx.signal)
-  const numbers = new Float64Array(size * (size + 1))
-  numbers.set(eigen.values)
-  numbers.set(eigen.vectors, size)
-  await writeNumberFile(file, key, EIGEN_FILE, { values: { size }, numbers })
+  const { values, vectors } = (await readArrayFile(file, key))?.arrays ?? {}
+  if (values instanceof Float64Array && vectors instanceof Float64Array) return { values, vectors }
+  const eigen = await decomposeSymmetric(averageGram(gram).matrix, gram.size, ctx.signal)
+  await writeArrayFile(file, key, { values: {}, arrays: { values: eigen.values, vectors: eigen.vectors } })
   return eigen
 }

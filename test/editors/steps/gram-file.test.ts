@@ -36,7 +36,7 @@ describe('counts as absent', () => {
     ['no line end', (bytes) => Buffer.from(bytes.toString('latin1').replaceAll('\n', ' '), 'latin1')],
     ['a huge size', (bytes) => replaceHeader(bytes, '"size":3', '"size":30000000')],
     ['a negative size', (bytes) => replaceHeader(bytes, '"size":3', '"size":-4')],
-    ['an unknown format', (bytes) => replaceHeader(bytes, 'gram@1', 'gram@2')],
+    ['an unknown format', (bytes) => replaceHeader(bytes, 'arrays@1', 'arrays@2')],
     ['an unknown field', (bytes) => replaceHeader(bytes, '"size"', '"x":1,"size"')],
     ['something that is not JSON', (bytes) => replaceHeader(bytes, '{"format"', '{{"format"')],
   ]
