@@ -8,6 +8,7 @@
  *     --batch N               so many facts in one edit, of methods that take several (default: 1)
  *     --in-a-row N            so many edits on one model, which is asked after the last (default: 1)
  *     --asked N               asks about so many of the facts, evenly spaced (default: all)
+ *     --threads N             for one operation (default: one a core); two runs side by side disturb each other less with one each
  *     --any                   also facts that the model does not know
  *     --out FILE              all numbers as JSON, fact by fact, and the facts, for tools/eval/reference.py
  *     --from FILE             takes the numbers from such a file, measures nothing
@@ -44,6 +45,7 @@ const { values: options } = parseArgs({
     text: { type: 'string' },
     set: { type: 'string', multiple: true, default: [] },
     seed: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '0' },
     cache: { type: 'string', default: join(tmpdir(), 'whichedit-eval') },
     out: { type: 'string' },
     from: { type: 'string' },
@@ -64,7 +66,7 @@ const ctx = {
 }
 if (options.from !== undefined) await saveAll(JSON.parse(await readFile(options.from, 'utf8')))
 else {
-  const model = await loadModel(options.model, modelPlaces(), ctx)
+  const model = await loadModel(options.model, modelPlaces(), ctx, { threads: Number(options.threads) })
   try {
     const report = await measure(model)
     if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 1)}\n`)
