@@ -114,23 +114,31 @@ function describeTimes(times) {
 function readMeasured() {
   return readdirSync(MEASURED)
     .filter((file) => file.endsWith('.json'))
-    .sort()
     .map((file) => ({ ...readJson(file), file }))
+    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+}
+
+/** What was measured on what: the model, the facts, and how many an edit and a model hold. */
+function nameOf({ model, facts, batch, inARow }) {
+  const size = batch === 1 ? [] : [`${batch} in one edit`]
+  const row = inARow === 1 ? [] : [`${inARow} edits in a row`]
+  return [model, facts, ...size, ...row].join(', ')
 }
 
 function readJson(file) {
   return JSON.parse(readFileSync(`${MEASURED}${file}`, 'utf8'))
 }
 
-function writeMeasured({ file, model, facts, about, batch, results }, times) {
+function writeMeasured(one, times) {
+  const { file, about, results } = one
   const rows = Object.keys(EDITORS)
     .filter((name) => results[name] !== undefined)
-    .map((name) => [`\`${name}\``, layersOf(results[name].hparams), ...figures({ name, model, batch, results }, times)])
+    .map((name) => [`\`${name}\``, layersOf(results[name].hparams), ...figures({ ...one, name }, times)])
   const dates = [
     ...new Set(Object.values(results).map(({ machine, node, date }) => `${machine}, Node ${node}, ${date}`)),
   ]
   return [
-    `### ${model}, ${facts}`,
+    `### ${nameOf(one)}`,
     `${about}. ${dates.join('; ')}.`,
     table(['method', 'layer', ...HEADINGS], rows),
     ...writePublicRates(file),

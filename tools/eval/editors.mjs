@@ -84,6 +84,7 @@ async function measure(model) {
     about: describe(about),
     seed: options.seed,
     batch: Number(options.batch),
+    inARow: Number(options['in-a-row']),
     cases: cases.map(describeCase),
     others: others.slice(0, cases.length).map(({ prompt, targetOld }) => `${prompt} ${targetOld ?? ''}`.trimEnd()),
     results: [],
@@ -267,10 +268,8 @@ function print({
 }
 
 /** What is kept of a measurement: a file for each model, set of facts and way of editing, its results by method. */
-function measuredFile({ model, facts }) {
-  const { batch } = options
-  const row = options['in-a-row']
-  const way = [...(batch === '1' ? [] : [`batch-${batch}`]), ...(row === '1' ? [] : [`row-${row}`])]
+function measuredFile({ model, facts, batch, inARow }) {
+  const way = [...(batch === 1 ? [] : [`batch-${batch}`]), ...(inARow === 1 ? [] : [`row-${inARow}`])]
   return join(MEASURED, `${[model, basename(facts, extname(facts)).replaceAll(':', '-'), ...way].join('-')}.json`)
 }
 
@@ -289,8 +288,8 @@ async function saveAll(report) {
 }
 
 async function save(report, { method, rows: _, ...result }) {
-  const { model, facts, about, batch } = report
-  const saved = (await readSaved(report)) ?? { model, facts, about, batch, results: {} }
+  const { model, facts, about, batch, inARow } = report
+  const saved = (await readSaved(report)) ?? { model, facts, about, batch, inARow, results: {} }
   if (saved.about !== about) throw new Error(`${measuredFile(report)} was measured otherwise: ${saved.about}`)
   const results = { ...saved.results, [method]: result }
   await mkdir(MEASURED, { recursive: true })
