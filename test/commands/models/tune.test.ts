@@ -108,7 +108,7 @@ describe('models tune', { timeout: SLOW_MS }, () => {
     expect(info.data.cases.filter((id) => cases.includes(id))).toEqual([])
     const shown = (await show()).stdout
     expect(shown).toMatch(/^layer +1 +found here, \d{4}-\d\d-\d\d +layer whose/m)
-    expect(shown).toMatch(/^learningRate +0\.0005 +published +learning rate/m)
+    expect(shown).toMatch(/^learningRate +0\.0005 +default +learning rate/m)
     expect(shown).toMatch(/^Tried for tiny-llama on \d{4}-\d\d-\d\d by 2 facts of facts\.json, and in use\.$/m)
     expect(shown).toMatch(/^layer 1 .* chosen$/m)
     const { settings, sites } = JSON.parse((await show('--json')).stdout)
