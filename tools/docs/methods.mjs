@@ -83,6 +83,7 @@ The model is then thrown away, as in the papers. All figures but the seconds are
 - **neighbours kept**: after a neighbour's prompt the next token is the one the unedited model says.
 - **s to prepare, s an edit**: with little else on the machine; what an earlier run had left in the cache took no time.
   **public code**: zjunlp/EasyEdit on the same facts and settings, by \`tools/eval/reference.py\`, which says what of it was made to fit.
+  LoRA's end at \`stopLoss\` is ours alone: the public code takes all steps, which is slower and costs neighbours.
   ${describeTimes(times)}
 
 The forced reading flatters: it hands the model the beginning of each answer. That is why \`whichedit\` ranks by the free one. What
