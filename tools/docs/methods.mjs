@@ -97,8 +97,8 @@ ${sections.join('\n\n')}
 
 /** How many facts the seconds are of, and what they were taken with. */
 function describeTimes(times) {
-  const amountOf = ({ facts, batch, threads }) =>
-    `${facts} facts${batch === 1 ? '' : ' in one edit'}, ${threads} thread${threads === 1 ? '' : 's'}`
+  const amountOf = ({ cases, facts, batch, threads }) =>
+    `${cases} facts of ${facts}${batch === 1 ? '' : ' in one edit'}, ${threads} thread${threads === 1 ? '' : 's'}`
   const amounts = [...new Set(times.map(amountOf))]
   const programs = new Set(
     times.map(({ machine, node, versions, easyedit, date }) => {
@@ -187,10 +187,7 @@ async function writeMethod(editor, measured, times) {
   })
   const reached = measured
     .filter(({ results }) => results[name] !== undefined)
-    .map(({ model, facts, batch, results }) => [
-      `${model}, ${facts}`,
-      ...figures({ name, model, batch, results }, times),
-    ])
+    .map((one) => [nameOf(one), ...figures({ ...one, name }, times)])
   return [
     `## ${title}`,
     about.idea,
@@ -241,8 +238,9 @@ async function placeInT5(editor) {
   return ` In T5: ${layers.map((key) => `${code([key])} ${inStack(hparams[key])}`).join(', ')}.`
 }
 
-function figures({ name, model, batch, results }, times) {
-  const taken = times.find((one) => one.method === name && one.model === model && one.batch === batch)
+function figures({ name, inARow, results, ...way }, times) {
+  const isOfThese = (one) => ['model', 'facts', 'batch'].every((key) => one[key] === way[key])
+  const taken = inARow === 1 ? times.find((one) => one.method === name && isOfThese(one)) : undefined
   const seconds = Object.values(TIME_COLUMNS).map((write) => (taken === undefined ? '–' : write(taken)))
   return [...Object.values(COLUMNS).map((write) => write(results[name])), ...seconds]
 }

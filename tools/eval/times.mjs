@@ -8,17 +8,19 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
+const KEY = ['method', 'model', 'facts', 'batch']
 const FILE = fileURLToPath(new URL('../../docs/measured/public/times.json', import.meta.url))
 const [ours, reference, saved] = await Promise.all([...process.argv.slice(2, 4), FILE].map(readJson))
-const { model, batch, cases, results } = ours
+const { model, facts, batch, cases, results } = ours
 const { versions, easyedit, threads, date } = reference
 const measured = results.map(({ method, machine, node, prepareS, editS }) => {
   const theirs = reference.results.find((result) => result.method === method)
   return {
     method,
     model,
+    facts,
+    cases: cases.length,
     batch,
-    facts: cases.length,
     date,
     machine,
     node,
@@ -31,7 +33,7 @@ const measured = results.map(({ method, machine, node, prepareS, editS }) => {
     publicEditS: theirs?.editS ?? null,
   }
 })
-const isMeasured = (old) => measured.some((one) => ['method', 'model', 'batch'].every((key) => one[key] === old[key]))
+const isMeasured = (old) => measured.some((one) => KEY.every((key) => one[key] === old[key]))
 const times = [...saved.filter((old) => !isMeasured(old)), ...measured]
 await writeFile(FILE, `${JSON.stringify(times, null, 1)}\n`)
 
