@@ -20,16 +20,16 @@
  *   agree         next token after neighbours' prompts, and after other questions about the subject, is what the unedited model says
  *   free          the text generated holds the new target: prompt / paraphrases
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, join } from 'node:path'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { modelPlaces } from '../../dist/commands/support/places.js'
 import { keepKnownFacts } from '../../dist/evidence/known-facts.js'
 import { createRandom, EDITORS, loadHparams, loadModel, readFacts, WhicheditError } from '../../dist/index.js'
 import { saysTarget } from '../../dist/probes/answer.js'
 import { describeMachine, today } from '../published.mjs'
+import { averages, keep, mean, measuredFile, readKept } from './measured.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -53,7 +53,6 @@ const { values: options } = parseArgs({
   },
 })
 const NEW_TOKENS = 16
-const MEASURED = fileURLToPath(new URL('../../docs/measured/', import.meta.url))
 /** What is averaged over facts. */
 const RATES = ['es', 'ps', 'rewrite', 'paraphrase', 'agree', 'otherAgree', 'free', 'freeParaphrase']
 
@@ -187,7 +186,7 @@ async function measureMethod(model, editor, hparams, cases, material) {
     failed,
     prepareS,
     editS: editS / cases.length,
-    ...averages(rows),
+    ...averages(rows, RATES),
     rows,
   }
 }
@@ -236,16 +235,6 @@ async function forced(edited, prompts, targetNew, targetOld) {
   }))
 }
 
-/** Means over the facts that have such prompts; null where none has. */
-function averages(rows) {
-  return Object.fromEntries(
-    RATES.map((name) => {
-      const values = rows.map((row) => row[name]).filter(Number.isFinite)
-      return [name, values.length === 0 ? null : mean(values)]
-    }),
-  )
-}
-
 function print({
   method,
   cases,
@@ -267,19 +256,8 @@ function print({
   )
 }
 
-/** What is kept of a measurement: a file for each model, set of facts and way of editing, its results by method. */
-function measuredFile({ model, facts, batch, inARow }) {
-  const way = [...(batch === 1 ? [] : [`batch-${batch}`]), ...(inARow === 1 ? [] : [`row-${inARow}`])]
-  return join(MEASURED, `${[model, basename(facts, extname(facts)).replaceAll(':', '-'), ...way].join('-')}.json`)
-}
-
-async function readSaved(report) {
-  const text = await readFile(measuredFile(report), 'utf8').catch(() => null)
-  return text === null ? null : JSON.parse(text)
-}
-
 async function isSaved(report, name, hparams) {
-  const saved = (await readSaved(report))?.results[name]
+  const saved = (await readKept(measuredFile(report), { results: {} })).results[name]
   return saved?.version === EDITORS[name].version && isDeepStrictEqual(saved.hparams, hparams)
 }
 
@@ -289,21 +267,16 @@ async function saveAll(report) {
 
 async function save(report, { method, rows: _, ...result }) {
   const { model, facts, about, batch, inARow } = report
-  const saved = (await readSaved(report)) ?? { model, facts, about, batch, inARow, results: {} }
-  if (saved.about !== about) throw new Error(`${measuredFile(report)} was measured otherwise: ${saved.about}`)
-  const results = { ...saved.results, [method]: result }
-  await mkdir(MEASURED, { recursive: true })
-  await writeFile(measuredFile(report), `${JSON.stringify({ ...saved, results }, null, 1)}\n`)
+  const file = measuredFile(report)
+  const saved = await readKept(file, { model, facts, about, batch, inARow, results: {} })
+  if (saved.about !== about) throw new Error(`${file} was measured otherwise: ${saved.about}`)
+  await keep(file, { ...saved, results: { ...saved.results, [method]: result } })
 }
 
 async function timed(work) {
   const startedAt = performance.now()
   const result = await work()
   return [(performance.now() - startedAt) / 1000, result]
-}
-
-function mean(values) {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
 function parseSetting(text) {

@@ -5,8 +5,9 @@
  *
  *   node tools/eval/times.mjs ours.json reference.json     adds to docs/measured/public/times.json
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { keep } from './measured.mjs'
 
 const KEY = ['method', 'model', 'facts', 'batch']
 const FILE = fileURLToPath(new URL('../../docs/measured/public/times.json', import.meta.url))
@@ -34,8 +35,7 @@ const measured = results.map(({ method, machine, node, prepareS, editS }) => {
   }
 })
 const isMeasured = (old) => measured.some((one) => KEY.every((key) => one[key] === old[key]))
-const times = [...saved.filter((old) => !isMeasured(old)), ...measured]
-await writeFile(FILE, `${JSON.stringify(times, null, 1)}\n`)
+await keep(FILE, [...saved.filter((old) => !isMeasured(old)), ...measured])
 
 async function readJson(file) {
   return JSON.parse(await readFile(file, 'utf8'))
