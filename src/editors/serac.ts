@@ -22,6 +22,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../context.ts'
 import type { Fact } from '../facts/fact.ts'
+import { hashOf } from '../models/content-hash.ts'
 import { type Footprint, gradientBytes, sessionBytes } from '../models/footprint.ts'
 import type { LowRankPart, Retrieval } from '../models/patch.ts'
 import { vectorSource } from '../models/sentence-vectors.ts'
@@ -280,7 +281,7 @@ async function trainClassifier(
 async function cachedMap(job: MapJob, ctx: Context): Promise<Tensor> {
   const { vectors, ...rest } = job
   const shape = mapShape(job)
-  const key = keyOf('map', hashOf(vectors.data), rest, ctx.random.stream('serac map').uniform())
+  const key = keyOf('map', hashOfNumbers(vectors.data), rest, ctx.random.stream('serac map').uniform())
   const file = join(ctx.cacheDir, 'scope-maps', `${key}.f32`)
   const cached = await readFloatFile(file, shape[1])
   if (cached?.length === shape[0] * shape[1]) return tensor(cached, shape)
@@ -363,11 +364,11 @@ function drawExample(fact: Fact | undefined, random: Random): { prompt: string; 
 
 /** The name of what all this determines. */
 function keyOf(...what: readonly unknown[]): string {
-  return hashOf(JSON.stringify([serac.version, ...what]))
+  return hashOf([serac.version, ...what])
 }
 
-function hashOf(content: string | Float32Array): string {
-  return createHash('sha256').update(content).digest('hex')
+function hashOfNumbers(numbers: Float32Array): string {
+  return createHash('sha256').update(numbers).digest('hex')
 }
 
 function estimateMemory(model: Footprint, hparams: SeracHparams): MethodMemory {

@@ -3,11 +3,12 @@
  * find the work done and call it free. A preparation costs what it took when it was made on this machine: the most that any
  * run of the same method on the same model with the same settings and text has measured.
  */
-import { createHash } from 'node:crypto'
+
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { systemCode, writeWhole } from '../disk.ts'
+import { hashOf } from '../models/content-hash.ts'
 
 /** Time and memory of a preparation. */
 export interface PreparationCost {
@@ -27,7 +28,7 @@ export async function rememberCost(
   identity: unknown,
   measured: PreparationCost,
 ): Promise<PreparationCost> {
-  const key = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32)
+  const key = hashOf(identity).slice(0, 32)
   const file = join(cacheDir, 'preparation-costs', `${key}.json`)
   const known = await readCost(file)
   const cost = {

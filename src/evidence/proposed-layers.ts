@@ -2,7 +2,7 @@
  * The layers that causal tracing proposes for a model, over facts that it knows. A fact's trace takes seconds to minutes: each is
  * kept in the cache, so that one that was stopped goes on with the next fact.
  */
-import { createHash } from 'node:crypto'
+
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -22,6 +22,7 @@ import {
 } from '../editors/steps/causal-trace.ts'
 import { WhicheditError } from '../errors.ts'
 import type { Fact } from '../facts/fact.ts'
+import { hashOf } from '../models/content-hash.ts'
 import type { LanguageModel } from '../models/model.ts'
 import { tokenOfSpan } from '../models/tokenizer.ts'
 import { drawKnownFacts } from './known-facts.ts'
@@ -78,8 +79,7 @@ async function endsWithToken({ tokenizer }: LanguageModel, { prompt, subjectSpan
 /** A fact's trace from the cache, or made and kept. */
 async function recallOnce(job: TraceJob, ctx: Context): Promise<Recall> {
   const seed = ctx.random.stream('identity').uniform()
-  const identity = JSON.stringify([job.model.id, job.fact, job.settings, seed])
-  const key = createHash('sha256').update(identity).digest('hex').slice(0, 32)
+  const key = hashOf([job.model.id, job.fact, job.settings, seed]).slice(0, 32)
   const file = join(ctx.cacheDir, 'traces', `${key}.json`)
   const kept = await readRecall(file)
   if (kept !== undefined) return kept

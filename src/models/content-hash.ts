@@ -10,9 +10,9 @@ import { readJsonObject } from './json.ts'
 
 const CHUNK_BYTES = 2 ** 20
 
-/** The sha256 of a list of texts, in hexadecimal digits. */
-export function hashOf(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+/** The sha256 of a value as JSON, in hexadecimal digits. */
+export function hashOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex')
 }
 
 /** The sha256 of a file's contents, in hexadecimal digits; streamed. */

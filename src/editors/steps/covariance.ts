@@ -7,10 +7,10 @@
  * Sums are kept in `cacheDir` by what determines them: model, layer and text. A job that was stopped goes on from its
  * last saved chunk. Several layers are gathered in one pass over the text.
  */
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { openNativeProduct } from '../../graph/products.ts'
+import { hashOf } from '../../models/content-hash.ts'
 import { type Footprint, sessionBytes } from '../../models/footprint.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import {
@@ -232,9 +232,7 @@ function openText({ model, text, tokensPerUnit }: StatisticsJob, ctx: Context): 
 }
 
 async function openSums(model: LanguageModel, layer: number, text: CalibrationText, ctx: Context): Promise<Sums> {
-  const key = createHash('sha256')
-    .update(JSON.stringify([VERSION, model.id, layer, text.id]))
-    .digest('hex')
+  const key = hashOf([VERSION, model.id, layer, text.id])
   const file = join(ctx.cacheDir, `covariance-${key.slice(0, 32)}.bin`)
   const saved = await readGramFile(file, key)
   const size = model.config.mlpWidth

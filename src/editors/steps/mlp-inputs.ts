@@ -2,9 +2,9 @@
  * What ordinary text puts into a layer's feed-forward: activations that an edit must leave alone. Kept in `cacheDir` chunk by
  * chunk, by what determines them: model, layer and text. A job that was stopped goes on after its last chunk.
  */
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
+import { hashOf } from '../../models/content-hash.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import { joinRows, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type CalibrationText, openCalibrationText } from './calibration-text.ts'
@@ -49,9 +49,7 @@ async function readChunk(
   chunk: number,
   ctx: Context,
 ): Promise<Float32Array> {
-  const key = createHash('sha256')
-    .update(JSON.stringify([VERSION, model.id, layer, text.id, chunk]))
-    .digest('hex')
+  const key = hashOf([VERSION, model.id, layer, text.id, chunk])
   const file = join(ctx.cacheDir, 'mlp-inputs', `${key}.f32`)
   const cached = await readFloatFile(file, model.config.width)
   if (cached !== null) return cached

@@ -10,15 +10,15 @@
  *
  * Eigenvectors are kept in `cacheDir` beside the sums they come from: they take longer than anything else that is prepared.
  */
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
+import { hashOf } from '../../models/content-hash.ts'
 import type { Footprint } from '../../models/footprint.ts'
 import { decomposeSymmetric, type Eigen } from '../../tensor/eigen.ts'
 import { dot } from '../../tensor/linalg.ts'
 import type { MethodMemory } from '../editor.ts'
-import { readArrayFile, writeArrayFile } from './array-file.ts'
+import { type NumberArray, readArrayFile, writeArrayFile } from './array-file.ts'
 import { averageGram, covarianceMemory, type GramsJob, gatherGrams, type LayerGram } from './covariance.ts'
 
 /** Null space of what a layer's down-projection reads of ordinary text. */
@@ -123,13 +123,16 @@ export function describeNullSpaces(spaces: readonly NullSpace[]): Record<string,
 }
 
 async function openEigen({ key: gramKey, gram }: LayerGram, ctx: Context): Promise<Eigen> {
-  const key = createHash('sha256')
-    .update(JSON.stringify([VERSION, gramKey]))
-    .digest('hex')
+  const key = hashOf([VERSION, gramKey])
   const file = join(ctx.cacheDir, `eigen-${key.slice(0, 32)}.bin`)
+  const { size } = gram
   const { values, vectors } = (await readArrayFile(file, key))?.arrays ?? {}
-  if (values instanceof Float64Array && vectors instanceof Float64Array) return { values, vectors }
-  const eigen = await decomposeSymmetric(averageGram(gram).matrix, gram.size, ctx.signal)
+  if (isOfLength(values, size) && isOfLength(vectors, size * size)) return { values, vectors }
+  const eigen = await decomposeSymmetric(averageGram(gram).matrix, size, ctx.signal)
   await writeArrayFile(file, key, { values: {}, arrays: { values: eigen.values, vectors: eigen.vectors } })
   return eigen
+}
+
+function isOfLength(array: NumberArray | undefined, length: number): array is Float64Array {
+  return array instanceof Float64Array && array.length === length
 }

@@ -1,7 +1,7 @@
 /** Texts as vectors, kept in the cache by what made them, and the order of their likeness to one. */
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
+import { hashOf } from '../../models/content-hash.ts'
 import type { LanguageModel } from '../../models/model.ts'
 import type { VectorSource } from '../../models/patch.ts'
 import { cosine, sentenceVectors } from '../../models/sentence-vectors.ts'
@@ -24,9 +24,7 @@ export async function cachedSentenceVectors(
   const width = 'layer' in source ? model.config.width : (model.encoder?.width ?? 0)
   const shape = [texts.length, width]
   const maker = 'layer' in source ? [model.id, source.layer] : [source.encoder]
-  const key = createHash('sha256')
-    .update(JSON.stringify([...maker, texts]))
-    .digest('hex')
+  const key = hashOf([...maker, texts])
   const file = join(ctx.cacheDir, 'sentence-vectors', `${key}.f32`)
   const cached = await readFloatFile(file, width)
   if (cached?.length === texts.length * width) return tensor(cached, shape)

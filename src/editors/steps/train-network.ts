@@ -9,11 +9,11 @@
  * What was trained is kept in `cacheDir` by what determines it; a job that was stopped goes on from its last save, through the same
  * numbers as one that was not.
  */
-import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Context } from '../../context.ts'
 import { WhicheditError } from '../../errors.ts'
+import { hashOf } from '../../models/content-hash.ts'
 import { norm } from '../../tensor/linalg.ts'
 import type { Random } from '../../tensor/random.ts'
 import type { HparamSpec } from '../editor.ts'
@@ -131,8 +131,7 @@ export function holdOut<T>(examples: readonly T[]): { readonly learned: readonly
 
 /** The key of what is determined by all this and by a stream of chance, of which one number tells as much as its seed would. */
 export function keyOf(determinedBy: readonly unknown[], random: Random): string {
-  const whole = [...determinedBy, random.stream('id').uniform()]
-  return createHash('sha256').update(JSON.stringify(whole)).digest('hex')
+  return hashOf([...determinedBy, random.stream('id').uniform()])
 }
 
 /** Trains, or finds what was trained in the cache. @throws E_NOT_FINITE for a loss that is no number, E_DISK_FULL, E_NOT_WRITABLE */

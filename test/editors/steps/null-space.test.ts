@@ -1,6 +1,8 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ProgressEvent } from '../../../src/context.ts'
+import { writeArrayFile } from '../../../src/editors/steps/array-file.ts'
 import { averageGram, gatherGrams } from '../../../src/editors/steps/covariance.ts'
 import {
   cutNullSpace,
@@ -97,6 +99,17 @@ describe.each([0.1, 1])('of a model, with the threshold at %d of the mean eigenv
     expect(dot(matrix, p) / space.meanSquare).toBeCloseTo(space.share, 9)
     expect(norm(p)).toBeCloseTo(Math.sqrt(directions), 9)
   })
+})
+
+test('eigenvectors of another size than the sums count as absent', async () => {
+  const ctx = testContext()
+  const first = await prepareNullSpaces(job(), ctx)
+  const [name = ''] = readdirSync(ctx.cacheDir).filter((one) => one.startsWith('eigen-'))
+  const file = join(ctx.cacheDir, name)
+  const [header = ''] = readFileSync(file, 'latin1').split('\n', 1)
+  const arrays = { values: new Float64Array(2), vectors: new Float64Array(4) }
+  await writeArrayFile(file, JSON.parse(header).key, { values: {}, arrays })
+  expect(await prepareNullSpaces(job(), ctx)).toEqual(first)
 })
 
 test('eigenvectors are made once for a model, a layer and a text', async () => {
